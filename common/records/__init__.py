@@ -1,0 +1,1 @@
+"""The durable record: tables, and the engine that reaches them."""

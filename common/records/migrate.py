@@ -1,0 +1,68 @@
+"""Brings the database to the newest schema with Alembic, and tells whether it is there."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+
+from common.records.database import translated_errors
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+def alembic_config() -> Config:
+    """Return Alembic's configuration; there is no ini file, the database is always passed as a connection."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@cache
+def newest_revision() -> str:
+    """Return the revision that this release works with."""
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def current_revision(connection: Connection) -> str | None:
+    """Return the database's revision; None for an empty database."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def schema_problem(connection: Connection) -> str | None:
+    """Return what is wrong with the schema, or None. A newer one is fine: migrations are backward compatible."""
+    revision = current_revision(connection)
+    if revision is None:
+        return "the database has no schema yet: run `securitybot migrate`"
+    if revision < newest_revision():
+        return (
+            f"the database is at schema {revision}, this release needs {newest_revision()}: run `securitybot migrate`"
+        )
+    return None
+
+
+def migrate(engine: Engine) -> tuple[str | None, str]:
+    """Run every migration that is missing. Revisions are numbers (`0001`), so that they have an order.
+
+    Returns:
+        The revision before and after.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached or changed.
+    """
+    with translated_errors(), engine.connect() as connection:
+        before = current_revision(connection)
+        connection.rollback()
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+        return before, newest_revision()

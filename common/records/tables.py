@@ -1,0 +1,338 @@
+"""Every table of the record, in the SQL that MySQL 8, MariaDB 10.11 and SQLite share. UTC everywhere.
+
+Column types: hashes are BINARY(32), times DATETIME(6) without zone, JSON is kept as text (MariaDB has no JSON type of
+its own). Text compares byte by byte (utf8mb4_bin): titles that differ in case are different titles.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BINARY,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class HexHash(TypeDecorator[str]):
+    """64 hex digits in Python, 32 bytes in the database."""
+
+    impl = BINARY(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else bytes.fromhex(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        return None if value is None else bytes(value).hex()
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware UTC in Python, DATETIME(6) in the database."""
+
+    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class JsonText(TypeDecorator[Any]):
+    """Any JSON value in Python, text in the database."""
+
+    impl = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+_RowId = BigInteger().with_variant(Integer(), "sqlite")
+_Body = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+_LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+_Id = String(64)
+"""UUIDs, and the ids that chat systems give to people and channels."""
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JsonText}  # noqa: RUF012 - SQLAlchemy's own way
+
+
+_MYSQL = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mariadb_charset": "utf8mb4",
+          "mariadb_collate": "utf8mb4_bin"}  # fmt: skip
+
+
+class AlertRow(Base):
+    """An alert: what came in, whom it concerns, how it ended."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        UniqueConstraint("hash", name="uq_alerts_hash"),
+        Index("ix_alerts_status", "status", "received_at"),
+        Index("ix_alerts_person", "person_id", "status", "received_at"),
+        Index("ix_alerts_question", "question_id"),
+        Index("ix_alerts_title", "title", "received_at"),
+        Index("ix_alerts_owner", "owner", "received_at"),
+        Index("ix_alerts_received", "received_at"),
+        Index("ix_alerts_escalate", "status", "escalate_at"),
+        _MYSQL,
+    )
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    hash: Mapped[str] = mapped_column(HexHash)
+    owner: Mapped[str] = mapped_column(String(255))
+    title: Mapped[str] = mapped_column(String(255))
+    description: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(_LongText)
+    url: Mapped[str | None] = mapped_column(Text)
+    severity: Mapped[str] = mapped_column(String(16))
+    source: Mapped[str] = mapped_column(String(64))
+    context: Mapped[dict[str, Any] | None]
+    event_time: Mapped[datetime]
+    received_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    occurrences: Mapped[int] = mapped_column(default=1)
+    status: Mapped[str] = mapped_column(String(16))
+    person_id: Mapped[str | None] = mapped_column(_Id)
+    """Chat id of the person who is or was asked."""
+    matched_by: Mapped[str | None] = mapped_column(String(16))
+    """How the owner was matched to the person: chat_id, email, username, or owners (config/owners.yaml)."""
+    question_id: Mapped[str | None] = mapped_column(_Id)
+    """The question (live card) that the alert is part of; None while it waits."""
+    escalate_at: Mapped[datetime | None]
+    """When the watchdog escalates it if it still has no verdict."""
+    asked_at: Mapped[datetime | None]
+    responded_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    resolution: Mapped[str | None] = mapped_column(String(32))
+    performed: Mapped[bool | None]
+    authenticated: Mapped[bool | None]
+    comment: Mapped[str | None] = mapped_column(_LongText)
+
+
+class PersonRow(Base):
+    """The directory from the chat system. User name and e-mail address are kept in lower case."""
+
+    __tablename__ = "people"
+    __table_args__ = (Index("ix_people_username", "username"), Index("ix_people_email", "email"), _MYSQL)
+    chat_id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    username: Mapped[str] = mapped_column(String(255))
+    email: Mapped[str | None] = mapped_column(String(255))
+    display_name: Mapped[str] = mapped_column(String(255))
+    """For display only: people edit it, so nobody is ever found by it."""
+    time_zone: Mapped[str | None] = mapped_column(String(64))
+    locale: Mapped[str | None] = mapped_column(String(16))
+    active: Mapped[bool]
+    updated_at: Mapped[datetime]
+
+
+class ConversationRow(Base):
+    """One row a person: where the conversation stands."""
+
+    __tablename__ = "conversations"
+    __table_args__ = (Index("ix_conversations_due", "due_at"), _MYSQL)
+    person_id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    version: Mapped[int]
+    """Grows with each change; a writer that read an older one has to start again."""
+    due_at: Mapped[datetime | None]
+    """The next moment at which something happens by itself (a deadline, a reminder)."""
+    state: Mapped[dict[str, Any]]
+    """The whole conversation, as `services.dispatcher.conversation.Conversation` dumps it."""
+
+
+class BlacklistRow(Base):
+    """Someone who is not asked: by their own `stop` or by an analyst."""
+
+    __tablename__ = "blacklist"
+    __table_args__ = (Index("ix_blacklist_person", "person_id", "until"), _MYSQL)
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    person_id: Mapped[str] = mapped_column(_Id)
+    added_by: Mapped[str] = mapped_column(String(255))
+    reason: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    until: Mapped[datetime]
+    lifted_at: Mapped[datetime | None]
+    lifted_by: Mapped[str | None] = mapped_column(String(255))
+
+
+class IgnoredRow(Base):
+    """A title that somebody is not asked about: back-off after a proved answer, `ignore`, or an analyst."""
+
+    __tablename__ = "ignored"
+    __table_args__ = (Index("ix_ignored_person", "person_id", "title", "until"), _MYSQL)
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    person_id: Mapped[str] = mapped_column(_Id)
+    title: Mapped[str] = mapped_column(String(255))
+    added_by: Mapped[str] = mapped_column(String(255))
+    reason: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    until: Mapped[datetime]
+    lifted_at: Mapped[datetime | None]
+    lifted_by: Mapped[str | None] = mapped_column(String(255))
+
+
+class ChatDeliveryRow(Base):
+    """A chat message on its way: written before the call, completed after it."""
+
+    __tablename__ = "chat_deliveries"
+    __table_args__ = (
+        Index("ix_chat_deliveries_state", "state", "claimed_until"),
+        Index("ix_chat_deliveries_recipient", "recipient_id", "state", "sequence"),
+        Index("ix_chat_deliveries_created", "created_at"),
+        _MYSQL,
+    )
+    message_id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    """`send` or `update`."""
+    target: Mapped[str | None] = mapped_column(_Id)
+    """For an update: the message id of the send."""
+    recipient_kind: Mapped[str] = mapped_column(String(8))
+    recipient_id: Mapped[str] = mapped_column(_Id)
+    sequence: Mapped[int]
+    content: Mapped[dict[str, Any]]
+    notify: Mapped[bool]
+    state: Mapped[str] = mapped_column(String(8))
+    """`pending`, `sent` or `failed`."""
+    channel: Mapped[str | None] = mapped_column(_Id)
+    posted_as: Mapped[str | None] = mapped_column(_Id)
+    """The chat system's own id of the posted message (Slack's `ts`)."""
+    error: Mapped[str | None] = mapped_column(Text)
+    claimed_by: Mapped[str | None] = mapped_column(_Id)
+    claimed_until: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    completed_at: Mapped[datetime | None]
+
+
+class AuthRequestRow(Base):
+    """A second-factor request in flight, so that a restart goes on polling and sends no second push."""
+
+    __tablename__ = "auth_requests"
+    __table_args__ = (Index("ix_auth_requests_state", "state", "claimed_until"), _MYSQL)
+    request_id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    person_id: Mapped[str] = mapped_column(_Id)
+    username: Mapped[str] = mapped_column(String(255))
+    title: Mapped[str] = mapped_column(String(255))
+    facts: Mapped[Any] = mapped_column(JsonText)
+    state: Mapped[str] = mapped_column(String(8))
+    """`new` (nothing asked yet), `asking` (a call that may have started a push was begun), `asked` (the second factor
+    has given its transaction), `settled`."""
+    transaction: Mapped[str | None] = mapped_column(String(255))
+    """The second factor's own id of the push (Duo's txid)."""
+    code: Mapped[str | None] = mapped_column(String(16))
+    result: Mapped[str | None] = mapped_column(String(16))
+    detail: Mapped[str | None] = mapped_column(Text)
+    claimed_by: Mapped[str | None] = mapped_column(_Id)
+    claimed_until: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+
+
+class QuarantineRow(Base):
+    """A message that could not be taken, as it came, with the reason."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (Index("ix_quarantine_state", "state", "id"), _MYSQL)
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    received_at: Mapped[datetime]
+    queue: Mapped[str] = mapped_column(String(255))
+    exchange: Mapped[str] = mapped_column(String(255))
+    routing_key: Mapped[str] = mapped_column(String(255))
+    message_id: Mapped[str | None] = mapped_column(String(255))
+    type: Mapped[str | None] = mapped_column(String(255))
+    correlation_id: Mapped[str | None] = mapped_column(String(255))
+    headers: Mapped[dict[str, Any]]
+    body: Mapped[bytes] = mapped_column(_Body)
+    reason: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(8))
+    """`waiting`, `retried` or `dropped`."""
+    note: Mapped[str | None] = mapped_column(Text)
+    decided_by: Mapped[str | None] = mapped_column(String(255))
+    decided_at: Mapped[datetime | None]
+
+
+class HistoryRow(Base):
+    """Who did what to which alert when. Only ever inserted."""
+
+    __tablename__ = "history"
+    __table_args__ = (
+        Index("ix_history_alert", "alert_hash", "id"),
+        Index("ix_history_person", "person_id", "id"),
+        _MYSQL,
+    )
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(255))
+    """`person:<chat id>`, `analyst:<name>`, `token:<name>`, or the service that did it."""
+    action: Mapped[str] = mapped_column(String(64))
+    alert_hash: Mapped[str | None] = mapped_column(HexHash)
+    person_id: Mapped[str | None] = mapped_column(_Id)
+    detail: Mapped[dict[str, Any]]
+
+
+class InboxRow(Base):
+    """Messages that a service has handled: a redelivery has no second effect."""
+
+    __tablename__ = "inbox"
+    __table_args__ = (Index("ix_inbox_handled", "handled_at"), _MYSQL)
+    consumer: Mapped[str] = mapped_column(String(32), primary_key=True)
+    message_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    handled_at: Mapped[datetime]
+
+
+class OutboxRow(Base):
+    """Messages decided in a transaction and not yet known to be safe at the broker."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_created", "created_at"), Index("ix_outbox_message", "message_id"), _MYSQL)
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    """UUIDv7: the order in which they were decided."""
+    message_id: Mapped[str] = mapped_column(String(255))
+    exchange: Mapped[str] = mapped_column(String(255))
+    routing_key: Mapped[str] = mapped_column(String(255))
+    type: Mapped[str | None] = mapped_column(String(255))
+    correlation_id: Mapped[str | None] = mapped_column(String(255))
+    headers: Mapped[dict[str, Any]]
+    mandatory: Mapped[bool]
+    body: Mapped[bytes] = mapped_column(_Body)
+    created_at: Mapped[datetime]
+
+
+class ApiTokenRow(Base):
+    """A bearer token of the HTTP API: only its SHA-256 is kept."""
+
+    __tablename__ = "api_tokens"
+    __table_args__ = (
+        UniqueConstraint("name", name="uq_api_tokens_name"),
+        UniqueConstraint("token_hash", name="uq_api_tokens_hash"),
+        _MYSQL,
+    )
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(64))
+    token_hash: Mapped[str] = mapped_column(HexHash)
+    scope: Mapped[str] = mapped_column(String(16))
+    """`publish`, `read` or `admin`."""
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

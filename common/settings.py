@@ -1,0 +1,180 @@
+"""Settings: a mapping of environment variables becomes one frozen object, or one line a mistake.
+
+The names and defaults are the outside contract. Any name may be given as `NAME_FILE`, a path to read the value from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from common.errors import ConfigurationError
+
+PREFIX = "SECURITYBOT_"
+SHIPPED_CONFIG = Path(__file__).resolve().parent.parent / "config"
+HTTP_PORTS = {"ingest": 8080, "console": 8081, "chat-gateway": 8082, "dispatcher": 8083, "auth-poller": 8084}
+"""Default port of a process that runs one service; a process that runs several listens on `SHARED_HTTP_PORT`."""
+SHARED_HTTP_PORT = 8080
+
+
+class _MappingSource(PydanticBaseSettingsSource):
+    """Reads values from the mapping that `load_settings` was given, and from files named by `NAME_FILE`."""
+
+    def __init__(self, settings_cls: type[BaseSettings], environment: Mapping[str, str]) -> None:
+        super().__init__(settings_cls)
+        self._environment = environment
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._environment.get(PREFIX + field_name.upper()), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value not in (None, "")}
+
+
+class Settings(BaseSettings):
+    """Everything that an operator sets outside the YAML files. Secrets never show in `repr` or in errors."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    amqp_url: SecretStr = SecretStr("memory://")
+    """`amqp://…` or `amqps://…`: RabbitMQ; `memory://`: embedded. May hold a password."""
+    database_url: SecretStr = SecretStr("sqlite:///securitybot.db")
+    """SQLAlchemy URL; `mysql+pymysql://…` in production. May hold a password."""
+    chat: str = Field("local", pattern=r"^[a-z][a-z0-9_-]*$")
+    slack_bot_token: SecretStr | None = None
+    slack_app_token: SecretStr | None = None
+    slack_signing_secret: SecretStr | None = None
+    slack_api_url: str = "https://slack.com/api/"
+    reporting_channel: str | None = None
+    auth: str = Field("local", pattern=r"^[a-z][a-z0-9_-]*$")
+    duo_ikey: str | None = None
+    duo_skey: SecretStr | None = None
+    duo_host: str | None = None
+    duo_ca_file: Path | None = None
+    http_host: str = "127.0.0.1"
+    http_port: int | None = Field(None, ge=0, le=65535)
+    config_dir: Path = Path("config")
+    log_format: Literal["console", "json"] | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read what the caller passes and nothing else: the environment is read once, in `load_settings`."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _known_bus(cls, url: SecretStr) -> SecretStr:
+        if not urlsplit(url.get_secret_value()).scheme:
+            raise ValueError("must be a URL such as amqps://user:password@host/vhost or memory://")
+        return url
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: SecretStr) -> SecretStr:
+        try:
+            backend = make_url(url.get_secret_value()).get_backend_name()
+        except ArgumentError:
+            backend = ""
+        if backend not in ("mysql", "mariadb", "sqlite"):
+            raise ValueError(
+                "must be a URL such as mysql+pymysql://user:password@host/securitybot or sqlite:///file.db"
+            )
+        return url
+
+    @field_validator("slack_api_url")
+    @classmethod
+    def _slack_base_url(cls, url: str) -> str:
+        if urlsplit(url).scheme not in ("http", "https") or not url.endswith("/api/"):
+            raise ValueError("must be an http(s) URL that ends in /api/")
+        return url
+
+    @model_validator(mode="after")
+    def _complete(self) -> Settings:
+        missing = []
+        if self.chat == "slack":
+            missing += [] if self.slack_bot_token else ["SLACK_BOT_TOKEN is not set; SECURITYBOT_CHAT=slack needs it"]
+            if not (self.slack_app_token or self.slack_signing_secret):
+                missing.append("SLACK_APP_TOKEN (Socket Mode) or SECURITYBOT_SLACK_SIGNING_SECRET (HTTP) must be set")
+        if self.auth == "duo":
+            for name in ("duo_ikey", "duo_skey", "duo_host"):
+                if not getattr(self, name):
+                    missing.append(f"{name.upper()} is not set; SECURITYBOT_AUTH=duo needs it")
+        if missing:
+            raise ValueError("\n".join(PREFIX + line for line in missing))
+        return self
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return every secret value, so that logs can be kept free of them."""
+        values = [v.get_secret_value() for _, v in self if isinstance(v, SecretStr)]
+        passwords = [urlsplit(v).password for v in values if "://" in v]
+        return tuple(v for v in [*(v for v in values if "://" not in v), *passwords] if v)
+
+
+def load_settings(environment: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")) -> Settings:
+    """Build the settings once, from the environment and, where it is silent, from `dotenv`.
+
+    Raises:
+        ConfigurationError: one line for each variable that is wrong: its name, what it was (never a secret), what it
+            may be.
+    """
+    given = dict(os.environ if environment is None else environment)
+    if dotenv is not None and dotenv.is_file():
+        given = {name: value for name, value in dotenv_values(dotenv).items() if value is not None} | given
+    values = _with_files({name: value for name, value in given.items() if name.startswith(PREFIX)})
+    try:
+        settings = Settings(**_MappingSource(Settings, values)())
+    except ValidationError as error:
+        raise ConfigurationError(*_explain(error, values)) from None
+    if "SECURITYBOT_CONFIG_DIR" not in values and not settings.config_dir.is_dir():
+        return settings.model_copy(update={"config_dir": SHIPPED_CONFIG})
+    return settings
+
+
+def _with_files(values: Mapping[str, str]) -> dict[str, str]:
+    read = dict(values)
+    for name, path in values.items():
+        if not name.endswith("_FILE") or name == "SECURITYBOT_DUO_CA_FILE":
+            continue
+        target = name.removesuffix("_FILE")
+        if values.get(target):
+            raise ConfigurationError(f"{name} and {target} are both set; keep one of them")
+        try:
+            read[target] = Path(path).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise ConfigurationError(f"{name} is {path!r}, which cannot be read: {reason}") from None
+    return read
+
+
+def _explain(error: ValidationError, values: Mapping[str, str]) -> list[str]:
+    lines = []
+    for problem in error.errors(include_url=False):
+        message = str(problem["msg"]).removeprefix("Value error, ")
+        if not problem["loc"]:
+            lines += message.splitlines()
+            continue
+        field = str(problem["loc"][0])
+        name = PREFIX + field.upper()
+        annotation = str(Settings.model_fields[field].annotation)
+        was = "set to something else" if "SecretStr" in annotation else f"{values.get(name)!r}"
+        lines.append(f"{name} is {was}: {message[0].lower()}{message[1:]}")
+    return lines

@@ -1,0 +1,87 @@
+"""Every exchange, queue and binding. Pure: both buses declare from it, and RabbitMQ definitions are made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from common import messages
+
+ALERTS = "securitybot.alerts"
+OUTCOMES = "securitybot.outcomes"
+EVENTS = "securitybot.events"
+DEAD = "securitybot.dead"
+
+DELIVERY_LIMIT = 20
+"""Redeliveries before RabbitMQ dead-letters a message: far above what restarts cause, so only a message that kills
+its consumer gets there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    name: str
+    type: Literal["topic", "fanout"] = "topic"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    exchange: str
+    routing_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    name: str
+    bindings: tuple[Binding, ...]
+    dead_letters: bool = True
+    """Whether what cannot be delivered goes to the dead-letter exchange."""
+
+    @property
+    def arguments(self) -> dict[str, str | int]:
+        """RabbitMQ's queue arguments: quorum, and dead letters at least once (which needs `reject-publish`)."""
+        arguments: dict[str, str | int] = {"x-queue-type": "quorum", "x-overflow": "reject-publish"}
+        if self.dead_letters:
+            arguments |= {
+                "x-delivery-limit": DELIVERY_LIMIT,
+                "x-dead-letter-exchange": DEAD,
+                "x-dead-letter-strategy": "at-least-once",
+            }
+        return arguments
+
+
+def _takes(*types: type[messages.Message]) -> tuple[Binding, ...]:
+    return tuple(Binding(EVENTS, message.type_name()) for message in types)
+
+
+INGEST_QUEUE = Queue("securitybot.ingest", (Binding(ALERTS, "#"),))
+DISPATCHER_QUEUE = Queue(
+    "securitybot.dispatcher",
+    _takes(
+        messages.AlertAccepted,
+        messages.PersonLookedUp,
+        messages.ChatMessageDelivered,
+        messages.ChatMessageUndeliverable,
+        messages.ReplyReceived,
+        messages.VerificationCodeIssued,
+        messages.AuthenticationSettled,
+    ),
+)
+CHAT_GATEWAY_QUEUE = Queue(
+    "securitybot.chat-gateway",
+    _takes(messages.SendChatMessage, messages.UpdateChatMessage, messages.LookUpPerson),
+)
+AUTH_POLLER_QUEUE = Queue("securitybot.auth-poller", _takes(messages.StartAuthentication))
+DEAD_QUEUE = Queue(DEAD, (Binding(DEAD, "#"),), dead_letters=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What a bus declares at start."""
+
+    exchanges: tuple[Exchange, ...] = (Exchange(ALERTS), Exchange(OUTCOMES), Exchange(EVENTS), Exchange(DEAD))
+    queues: tuple[Queue, ...] = field(
+        default=(DEAD_QUEUE, INGEST_QUEUE, DISPATCHER_QUEUE, CHAT_GATEWAY_QUEUE, AUTH_POLLER_QUEUE)
+    )
+
+
+TOPOLOGY = Topology()
