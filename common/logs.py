@@ -19,7 +19,7 @@ class _Redactor:
     def __init__(self, secrets: Sequence[str]) -> None:
         self._secrets = sorted(set(secrets), key=len, reverse=True)
 
-    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
         if not self._secrets:
             return event
         return {key: self._clean(value) for key, value in event.items()}

@@ -177,12 +177,16 @@ class StartAuthentication(Message):
     """After this nobody waits for the answer; a push not begun by then must not begin."""
 
 
-class VerificationCodeIssued(Message):
-    """auth poller → dispatcher: the person has to type this code into the push (Duo's Verified Push)."""
+class AuthenticationStarted(Message):
+    """auth poller → dispatcher: the second factor has taken the request, and the person can be told what to do."""
 
     request_id: str
     person_id: str
-    code: str
+    code: str | None = None
+    """The person has to type this code into the push (Duo's Verified Push)."""
+    approve_in_chat: bool = False
+    """The simulated push: it is approved or refused with buttons in chat (actions `approve` and `refuse`, subject: the
+    request id)."""
 
 
 class AuthResult(StrEnum):
@@ -220,6 +224,6 @@ ALL_MESSAGES: tuple[type[Message], ...] = (
     ChatMessageUndeliverable,
     ReplyReceived,
     StartAuthentication,
-    VerificationCodeIssued,
+    AuthenticationStarted,
     AuthenticationSettled,
 )

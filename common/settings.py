@@ -34,7 +34,7 @@ class _MappingSource(PydanticBaseSettingsSource):
         super().__init__(settings_cls)
         self._environment = environment
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - its signature
         return self._environment.get(PREFIX + field_name.upper()), field_name, False
 
     def __call__(self) -> dict[str, Any]:

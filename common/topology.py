@@ -62,7 +62,7 @@ DISPATCHER_QUEUE = Queue(
         messages.ChatMessageDelivered,
         messages.ChatMessageUndeliverable,
         messages.ReplyReceived,
-        messages.VerificationCodeIssued,
+        messages.AuthenticationStarted,
         messages.AuthenticationSettled,
     ),
 )
@@ -70,7 +70,7 @@ CHAT_GATEWAY_QUEUE = Queue(
     "securitybot.chat-gateway",
     _takes(messages.SendChatMessage, messages.UpdateChatMessage, messages.LookUpPerson),
 )
-AUTH_POLLER_QUEUE = Queue("securitybot.auth-poller", _takes(messages.StartAuthentication))
+AUTH_POLLER_QUEUE = Queue("securitybot.auth-poller", _takes(messages.StartAuthentication, messages.ReplyReceived))
 DEAD_QUEUE = Queue(DEAD, (Binding(DEAD, "#"),), dead_letters=False)
 
 

@@ -97,7 +97,7 @@ class UnitOfWork:
         """Write the rows added so far, so that a later query of this transaction sees them."""
         rows, self._rows = self._rows, {}
         for table, values in rows.items():
-            self.connection.execute(insert(table), _same_keys(table, values))
+            self.connection.execute(insert(table), _same_keys(values))
 
     def finish(self) -> None:
         """Write everything that is left, the outbox rows last."""
@@ -111,7 +111,7 @@ class UnitOfWork:
             action()
 
 
-def _same_keys(table: type[Base], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _same_keys(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Give all rows the same keys, as `executemany` needs it."""
     keys = set().union(*rows)
     return [{key: row.get(key) for key in keys} for row in rows]

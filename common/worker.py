@@ -63,9 +63,10 @@ class Handler(Protocol[M]):
         """Return the message in `delivery`, or raise `BadMessage` with the reason for the quarantine."""
 
     def handle(self, work: UnitOfWork, batch: Sequence[Received[M]]) -> None:
-        """Do all of the batch in `work`. It may run again for the same messages after a failure: no side effects
-        but through `work`. Raises `BadMessage` when a message breaks a rule; the batch is then split until the
-        message is alone.
+        """Do all of the batch in `work`.
+
+        It may run again for the same messages after a failure: no side effects but through `work`. Raises `BadMessage`
+        when a message breaks a rule; the batch is then split until that message is alone.
         """
 
 
@@ -147,7 +148,6 @@ class Worker(Generic[M]):
         for attempt in range(INTEGRITY_TRIES):
             try:
                 self._transactions.run(lambda work: self._in_transaction(work, deliveries))
-                return
             except Temporary:
                 raise
             except BadMessage as error:
@@ -160,6 +160,8 @@ class Worker(Generic[M]):
             except Exception as error:  # noqa: BLE001 - a bug: its fate is named below
                 failure = error
                 break
+            else:
+                return
         metrics.FAILED.labels(self.name, type(failure).__name__).inc()
         if len(deliveries) > 1:
             middle = len(deliveries) // 2
