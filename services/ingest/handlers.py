@@ -1,0 +1,173 @@
+"""What ingest does with a batch: load what is known, admit, store, hand over `AlertAccepted`."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from common import metrics
+from common.alerts import Alert, Status
+from common.bus.port import Delivery
+from common.clock import Clock
+from common.ids import derived_id
+from common.logs import get_logger
+from common.messages import AlertAccepted
+from common.records.tables import AlertRow
+from common.topology import DEAD_QUEUE, DELIVERY_LIMIT, INGEST_QUEUE
+from common.unit_of_work import UnitOfWork
+from common.worker import Received, quarantine
+from services.ingest.admission import Accept, Known, Occurrence, Refuse, admit
+from services.ingest.normal_form import read_alert
+
+log = get_logger(__name__)
+
+_KNOWN = select(AlertRow.hash, AlertRow.owner, AlertRow.title).where(
+    AlertRow.hash.in_(bindparam("hashes", expanding=True))
+)
+
+
+class IntakeHandler:
+    """Takes what detection tools publish: two reads, four writes a batch, however many alerts are in it."""
+
+    name = "ingest"
+    queue = INGEST_QUEUE.name
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def decode(self, delivery: Delivery) -> Alert:
+        """Return the alert in its normal form."""
+        return read_alert(
+            delivery.body,
+            routing_key=delivery.routing_key,
+            message_id=delivery.message_id,
+            received_at=self._clock.now(),
+        )
+
+    def handle(self, work: UnitOfWork, batch: Sequence[Received[Alert]]) -> None:
+        """Store new alerts and hand them over, count the repeated ones, quarantine the refused ones."""
+        known = load_known(work, {received.message.hash for received in batch})
+        new: dict[str, Alert] = {}
+        repeated: Counter[str] = Counter()
+        refused = 0
+        for received in batch:
+            alert = received.message
+            match admit(alert, known.get(alert.hash)):
+                case Accept():
+                    known[alert.hash] = Known(alert.owner, alert.title)
+                    new[alert.hash] = alert
+                case Occurrence():
+                    repeated[alert.hash] += 1
+                case Refuse(reason):
+                    refused += 1
+                    quarantine(work, received.delivery, reason, self.name)
+        for alert in new.values():
+            _store(work, alert, occurrences=1 + repeated[alert.hash])
+        _count(work, {digest: times for digest, times in repeated.items() if digest not in new})
+        for digest, times in repeated.items():
+            work.note("occurrence", alert=digest, times=times)
+        work.after_commit(lambda: _tell(len(new), repeated.total(), refused))
+
+
+class DeadLetterHandler:
+    """Takes what the broker gave up on, and puts it where an analyst sees it and can send it again."""
+
+    name = "dead-letters"
+    queue = DEAD_QUEUE.name
+
+    def decode(self, delivery: Delivery) -> Delivery:
+        """Return the delivery as it was before it was dead-lettered."""
+        return before_death(delivery)
+
+    def handle(self, work: UnitOfWork, batch: Sequence[Received[Delivery]]) -> None:
+        """Quarantine all of them."""
+        for received in batch:
+            quarantine(work, received.message, reason_of_death(received.delivery), self.name)
+
+
+def load_known(work: UnitOfWork, hashes: Collection[str]) -> dict[str, Known]:
+    """Return what the record has under `hashes`."""
+    rows = work.connection.execute(_KNOWN, {"hashes": sorted(hashes)})
+    return {row.hash: Known(row.owner, row.title) for row in rows}
+
+
+def before_death(delivery: Delivery) -> Delivery:
+    """Return `delivery` with the exchange, routing key and queue that it had before the dead-letter exchange."""
+    death = _first_death(delivery)
+    keys = death.get("routing-keys")
+    key = keys[0] if isinstance(keys, list) and keys else delivery.routing_key
+    return replace(
+        delivery,
+        exchange=str(death.get("exchange", delivery.exchange)),
+        routing_key=str(key),
+        queue=str(death.get("queue", delivery.queue)),
+        headers={name: value for name, value in delivery.headers.items() if not _is_brokers(name)},
+    )
+
+
+def reason_of_death(delivery: Delivery) -> str:
+    """Return one line: why the broker gave up, and from which queue."""
+    death = _first_death(delivery)
+    if not death:
+        return "dead-lettered: the broker does not say why"
+    reason, queue = str(death.get("reason", "unknown")), str(death.get("queue", "unknown"))
+    if reason == "delivery_limit":
+        return f"dead-lettered: delivery_limit after {DELIVERY_LIMIT} redeliveries from queue {queue}"
+    return f"dead-lettered: {reason} from queue {queue}"
+
+
+def _first_death(delivery: Delivery) -> Mapping[str, Any]:
+    """The broker keeps the newest death first; the last one is where the message was published to."""
+    deaths = delivery.headers.get("x-death")
+    if isinstance(deaths, list) and deaths and isinstance(deaths[-1], Mapping):
+        return deaths[-1]
+    return {}
+
+
+def _is_brokers(header: str) -> bool:
+    return header.startswith(("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count"))
+
+
+def _store(work: UnitOfWork, alert: Alert, occurrences: int) -> None:
+    work.insert(
+        AlertRow,
+        hash=alert.hash,
+        owner=alert.owner,
+        title=alert.title,
+        description=alert.description,
+        reason=alert.reason,
+        url=alert.url,
+        severity=alert.severity.value,
+        source=alert.source,
+        context=alert.context,
+        event_time=alert.event_time,
+        received_at=alert.received_at,
+        last_seen_at=alert.received_at,
+        occurrences=occurrences,
+        status=Status.OPEN.value,
+    )
+    work.note("received", alert=alert.hash, source=alert.source)
+    work.emit(AlertAccepted(alert=alert), about=alert.hash, message_id=derived_id("accepted", alert.hash))
+
+
+def _count(work: UnitOfWork, repeated: Mapping[str, int]) -> None:
+    """One statement for each number of repeats, nearly always one in all: drivers send `executemany` row by row."""
+    by_times: defaultdict[int, list[str]] = defaultdict(list)
+    for digest, times in sorted(repeated.items()):
+        by_times[times].append(digest)
+    for times, hashes in by_times.items():
+        work.connection.execute(
+            update(AlertRow)
+            .where(AlertRow.hash.in_(hashes))
+            .values(occurrences=AlertRow.occurrences + times, last_seen_at=work.now)
+        )
+
+
+def _tell(new: int, repeated: int, refused: int) -> None:
+    for kind, number in (("new", new), ("occurrence", repeated), ("refused", refused)):
+        metrics.ACCEPTED.labels(kind).inc(number)
+    log.info("alerts_taken", new=new, repeated=repeated, refused=refused)
