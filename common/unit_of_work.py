@@ -127,6 +127,7 @@ def outbox_values(row_id: str, publication: Publication, now: datetime) -> dict[
         "type": publication.type,
         "correlation_id": publication.correlation_id,
         "headers": dict(publication.headers),
+        "content_type": publication.content_type,
         "mandatory": publication.mandatory,
         "body": publication.body,
         "created_at": now,
@@ -142,6 +143,7 @@ def _publication(row: Any) -> Publication:
         type=row.type,
         correlation_id=row.correlation_id,
         headers=row.headers,
+        content_type=row.content_type,
         mandatory=row.mandatory,
     )
 
@@ -169,24 +171,28 @@ class Transactions:
         Raises:
             DatabaseUnavailable: nothing was written.
         """
-        with translated_errors(), self.engine.connect() as connection, connection.begin():
-            work = UnitOfWork(connection, self._clock.now(), self._service)
-            result = action(work)
-            work.finish()
-            forgotten = self._delete_published(connection)
+        forgotten = self._take_published()
+        try:
+            with translated_errors(), self.engine.connect() as connection, connection.begin():
+                work = UnitOfWork(connection, self._clock.now(), self._service)
+                result = action(work)
+                work.finish()
+                if forgotten:
+                    connection.execute(delete(OutboxRow).where(OutboxRow.id.in_(forgotten)))
+                with self._lock:
+                    self._publishing.update(row_id for row_id, _ in work.outgoing)
+        except BaseException:
             with self._lock:
-                self._publishing.update(row_id for row_id, _ in work.outgoing)
-        for row_id in forgotten:
-            self._published.remove(row_id)
+                self._published.extend(forgotten)
+            raise
         work.committed()
         self._publish(work.outgoing)
         return result
 
-    def _delete_published(self, connection: Connection) -> list[str]:
-        ids = list(self._published)[:DELETE_BATCH]
-        if ids:
-            connection.execute(delete(OutboxRow).where(OutboxRow.id.in_(ids)))
-        return ids
+    def _take_published(self) -> list[str]:
+        """Each id is taken by one thread only; the one whose transaction fails puts its ids back."""
+        with self._lock:
+            return [self._published.popleft() for _ in range(min(len(self._published), DELETE_BATCH))]
 
     def _publish(self, rows: Sequence[tuple[str, Publication]]) -> None:
         if not rows:
@@ -202,9 +208,9 @@ class Transactions:
                 self._unpublished.append((row_id, publication))
             else:
                 metrics.PUBLISHED.labels(publication.type).inc()
-                if self._bus.durable or not publication.mandatory:
-                    self._published.append(row_id)
                 with self._lock:
+                    if self._bus.durable or not publication.mandatory:
+                        self._published.append(row_id)
                     self._publishing.discard(row_id)
 
     def publish_now(self, publications: Sequence[Publication]) -> None:
@@ -233,7 +239,8 @@ class Transactions:
 
     def republish(self) -> None:
         """Publish again what the broker did not confirm."""
-        rows = [self._unpublished.popleft() for _ in range(len(self._unpublished))]
+        with self._lock:
+            rows = [self._unpublished.popleft() for _ in range(len(self._unpublished))]
         self._publish(rows)
 
     def forget_published(self) -> None:

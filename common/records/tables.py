@@ -314,6 +314,7 @@ class OutboxRow(Base):
     type: Mapped[str | None] = mapped_column(String(255))
     correlation_id: Mapped[str | None] = mapped_column(String(255))
     headers: Mapped[dict[str, Any]]
+    content_type: Mapped[str] = mapped_column(String(255))
     mandatory: Mapped[bool]
     body: Mapped[bytes] = mapped_column(_Body)
     created_at: Mapped[datetime]

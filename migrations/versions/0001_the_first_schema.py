@@ -201,6 +201,7 @@ def upgrade() -> None:
         sa.Column("type", sa.String(length=255), nullable=True),
         sa.Column("correlation_id", sa.String(length=255), nullable=True),
         sa.Column("headers", LONG_TEXT, nullable=False),
+        sa.Column("content_type", sa.String(length=255), nullable=False),
         sa.Column("mandatory", sa.Boolean(), nullable=False),
         sa.Column("body", BODY, nullable=False),
         sa.Column("created_at", TIME, nullable=False),

@@ -1,0 +1,177 @@
+"""The conversation with one person, the heart of the bot. Pure: no clock, no database, no network.
+
+`advance` takes where the conversation stands and what happened, and returns where it stands then and what is decided.
+
+    waiting ──alert──► asked ──yes──► push offered ──click──► pushed ──approved──► confirmed
+                         │ no, not sure, wrong person, silence    │ refused, denied, fraud, expired, unavailable
+                         └──────────────► resolved ◄──────────────┘       (never silences anything)
+
+Rules that hold in every state, tested as invariants: one question at a time; one push at a time, and only after the
+person asked for it; only an approved push makes `confirmed`; whatever else happens goes to the security team; every
+waiting state has a deadline. `questions`, `proving` and `silencing` have the rules of each part.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from common.alerts import Resolution
+from services.dispatcher import proving, questions, silencing
+from services.dispatcher.chat_commands import ChatCommand, Meaning
+from services.dispatcher.conversation_state import (
+    AlertsArrived,
+    Clicked,
+    Conversation,
+    Decision,
+    Event,
+    LookForMore,
+    MakeTestAlert,
+    MessageDelivered,
+    MessageUndeliverable,
+    Note,
+    ProofBegun,
+    ProofSettled,
+    PushesAllowed,
+    Start,
+    TellStatus,
+    TimePassed,
+    Typed,
+    WatchdogBarked,
+)
+from services.dispatcher.turn import Rules, Turn
+
+ANSWERS = {m.value: m for m in (Meaning.YES, Meaning.NO, Meaning.NOT_SURE, Meaning.WRONG_PERSON)}
+_RESOLUTIONS = {
+    Meaning.NO: Resolution.DENIED,
+    Meaning.NOT_SURE: Resolution.NOT_SURE,
+    Meaning.WRONG_PERSON: Resolution.WRONG_PERSON,
+}
+SIMULATED_PUSH = ("approve", "refuse")
+"""Buttons of the simulated push, which the auth poller takes."""
+
+
+def advance(
+    conversation: Conversation, event: Event, rules: Rules, now: datetime
+) -> tuple[Conversation, tuple[Decision, ...]]:
+    """Return the conversation after `event`, and what is decided, in order."""
+    turn = Turn(conversation, rules, now)
+    _take(turn, event)
+    if conversation.question is not None and turn.talk.question is None:
+        turn.decide(LookForMore())
+    return turn.talk, tuple(turn.decisions)
+
+
+def _take(turn: Turn, event: Event) -> None:  # noqa: C901 - one line a kind of event
+    match event:
+        case AlertsArrived():
+            questions.arrived(turn, event)
+        case Typed(command):
+            _typed(turn, command)
+        case Clicked():
+            _clicked(turn, event)
+        case MessageDelivered(message_id):
+            questions.delivered(turn, message_id)
+        case MessageUndeliverable():
+            _undeliverable(turn, event)
+        case ProofBegun():
+            proving.begun(turn, event)
+        case ProofSettled():
+            proving.settled(turn, event)
+        case TimePassed():
+            _time_passed(turn)
+        case WatchdogBarked(question_id):
+            if turn.talk.question is not None and turn.talk.question.id == question_id:
+                questions.give_up(turn, turn.talk.question)
+        case PushesAllowed():
+            turn.set(pushes_stopped_at=None)
+
+
+def _typed(turn: Turn, command: ChatCommand) -> None:
+    proof = turn.talk.proof
+    match command.meaning:
+        case Meaning.YES | Meaning.NO if proof is not None and proof.request_id is None:
+            proving.answer_offer(turn, proof, accepted=command.meaning is Meaning.YES)
+        case Meaning.YES | Meaning.NO | Meaning.NOT_SURE | Meaning.WRONG_PERSON:
+            _answer(turn, command.meaning, command.rest)
+        case Meaning.HI:
+            turn.tell("hello")
+        case Meaning.HELP:
+            turn.tell("help_all" if command.rest.strip("- ").casefold() in ("a", "all") else "help")
+        case Meaning.STATUS:
+            turn.decide(TellStatus(*turn.next_message()))
+        case Meaning.TEST:
+            turn.decide(MakeTestAlert())
+        case Meaning.START:
+            turn.decide(Start())
+            turn.tell("started")
+        case Meaning.STOP | Meaning.IGNORE:
+            _silence(turn, command)
+        case Meaning.UNKNOWN:
+            _not_understood(turn)
+
+
+def _clicked(turn: Turn, click: Clicked) -> None:
+    question, proof = turn.talk.question, turn.talk.proof
+    if click.action in ANSWERS and question is not None and click.subject == question.id:
+        _answer(turn, ANSWERS[click.action], click.comment)
+    elif click.action in ("push", "no_push") and proof is not None and click.subject == proof.offer_id:
+        if proof.request_id is None:
+            proving.answer_offer(turn, proof, accepted=click.action == "push")
+    elif click.action not in SIMULATED_PUSH:
+        turn.decide(Note("click_ignored", {"click": click.action[:64], "subject": (click.subject or "")[:64]}))
+
+
+def _answer(turn: Turn, meaning: Meaning, comment: str) -> None:
+    question = turn.talk.question
+    if question is None:
+        turn.tell("nothing_to_answer")
+    elif meaning is not Meaning.YES:
+        questions.answered(turn, question, _RESOLUTIONS[meaning], comment or question.comment)
+    elif question.answered_at is None:
+        proving.yes(turn, turn.set_question(question, answered_at=turn.now, comment=comment))
+    else:
+        turn.tell("proof_still_open")
+
+
+def _silence(turn: Turn, command: ChatCommand) -> None:
+    if turn.talk.proof is not None:
+        turn.tell("proof_still_open")
+        return
+    wish = silencing.read(command, turn.talk, turn.rules.policies.limits)
+    if isinstance(wish, silencing.Refusal):
+        turn.tell(wish.text, **wish.values)
+    elif turn.rules.second_factor:
+        proving.offer_for_silence(turn, wish)
+    else:
+        silencing.take_effect(turn, wish.purpose, wish.title, wish.duration, proved=False)
+
+
+def _not_understood(turn: Turn) -> None:
+    question, proof = turn.talk.question, turn.talk.proof
+    if proof is not None and proof.request_id is None:
+        turn.tell("not_understood_offer")
+    elif question is not None and question.answered_at is None:
+        turn.tell("not_understood_question", title=question.first.title)
+    else:
+        turn.tell("not_understood")
+
+
+def _undeliverable(turn: Turn, event: MessageUndeliverable) -> None:
+    question, proof = turn.talk.question, turn.talk.proof
+    if question is not None and question.message_id == event.message_id:
+        questions.unreachable(turn, question, event.reason)
+    elif proof is not None and proof.message_id == event.message_id and proof.request_id is None:
+        proving.not_offered(turn, proof, event.reason)
+
+
+def _time_passed(turn: Turn) -> None:
+    proof = turn.talk.proof
+    if proof is not None and proof.expires_at <= turn.now:
+        proving.expired(turn, proof)
+    question = turn.talk.question
+    if question is not None:
+        if question.answered_at is None:
+            questions.due(turn, question)
+    elif turn.talk.wake_at is not None and turn.talk.wake_at <= turn.now:
+        turn.set(wake_at=None)
+        turn.decide(LookForMore())

@@ -1,0 +1,46 @@
+"""Durations as people write them: `90s`, `30m`, `2h`, `1h30m`, `30d`. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+_PATTERN = re.compile(
+    r"(?:(?P<days>\d{1,4})d)?(?:(?P<hours>\d{1,4})h)?(?:(?P<minutes>\d{1,4})m)?(?:(?P<seconds>\d{1,5})s)?"
+)
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """Return the duration that `text` names, or None if it names none. White space and case do not matter."""
+    compact = "".join(text.lower().split())
+    match = _PATTERN.fullmatch(compact)
+    if match is None or not compact:
+        return None
+    return timedelta(**{unit: int(count) for unit, count in match.groupdict().items() if count})
+
+
+def format_duration(duration: timedelta) -> str:
+    """Return `duration` as `parse_duration` reads it, to the second."""
+    minutes, seconds = divmod(int(duration.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [f"{count}{unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")) if count]
+    return "".join(parts) or "0s"
+
+
+def _validate(value: object) -> object:
+    if isinstance(value, str):
+        duration = parse_duration(value)
+        if duration is None:
+            raise ValueError("must be a duration such as 90s, 30m, 2h or 30d")
+        return duration
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError("must be a duration such as 90s, 30m, 2h or 30d")
+
+
+Duration = Annotated[timedelta, BeforeValidator(_validate)]
+"""A field of a YAML file that takes a written duration."""

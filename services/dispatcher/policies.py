@@ -1,0 +1,199 @@
+"""What the bot does with which alert: `config/policies.yaml` as frozen models, and the rule for one alert. Pure."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import holidays
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from common.alerts import Resolution, Severity
+from services.dispatcher.business_hours import BusinessHours
+from services.dispatcher.durations import Duration
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Proof(StrEnum):
+    """Whether a yes has to be proved with the second factor."""
+
+    ALWAYS = "always"
+    """Nothing but an approved push closes the alert, whatever `closes` says."""
+    WHEN_POSSIBLE = "when_possible"
+    NEVER = "never"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Policy(_Model):
+    """What applies to one alert."""
+
+    answer_within: Duration = timedelta(hours=2)
+    """Time to answer before the team is told; by the clock that `clock` names."""
+    remind_before: Duration = timedelta(minutes=30)
+    """How long before that the person is reminded; 0s: never."""
+    clock: Literal["business", "always"] = "business"
+    outside_hours: Literal["ask", "wait"] = "ask"
+    """Whether a person is asked outside their working hours, or first thing when those begin."""
+    proof: Proof = Proof.WHEN_POSSIBLE
+    proof_within: Duration = timedelta(minutes=15)
+    """Time to have the push sent after a yes."""
+    pushes: int = Field(2, ge=1, le=5)
+    """Pushes for one question at the most."""
+    proof_memory: Duration = timedelta(hours=2)
+    """How long an approved push proves later answers too; for low and medium severity only."""
+    back_off: Duration = timedelta(hours=21)
+    """How long the same title is not asked again after a `confirmed`; never for critical alerts."""
+    escalate_within: Duration = timedelta(hours=6)
+    """The watchdog: an alert that has no verdict after this, by the same clock, goes to the team."""
+    closes: frozenset[Resolution] = frozenset({Resolution.CONFIRMED})
+    """Resolutions after which an alert is closed at once; all others wait for the team."""
+    reports: frozenset[Resolution] = frozenset(Resolution) - {Resolution.CONFIRMED}
+    """Resolutions that the reporting channel hears of."""
+    channel: str | None = None
+    """Another reporting channel than `SECURITYBOT_REPORTING_CHANNEL`."""
+
+
+class PolicyChange(_Model):
+    """What a severity or a title changes; what is absent stays."""
+
+    answer_within: Duration | None = None
+    remind_before: Duration | None = None
+    clock: Literal["business", "always"] | None = None
+    outside_hours: Literal["ask", "wait"] | None = None
+    proof: Proof | None = None
+    proof_within: Duration | None = None
+    pushes: int | None = Field(None, ge=1, le=5)
+    proof_memory: Duration | None = None
+    back_off: Duration | None = None
+    escalate_within: Duration | None = None
+    closes: frozenset[Resolution] | None = None
+    reports: frozenset[Resolution] | None = None
+    channel: str | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """Return only what is set."""
+        names = type(self).model_fields
+        return {name: value for name in names if name != "match" and (value := getattr(self, name)) is not None}
+
+
+class TitlePolicy(PolicyChange):
+    """A change for the titles that `match` (a glob, case matters)."""
+
+    match: str
+
+
+class WorkingHours(_Model):
+    """Working hours of everybody whose directory entry says nothing else."""
+
+    opens: time = time(10)
+    closes: time = time(18)
+    days: frozenset[str] = frozenset(DAYS[:5])
+    time_zone: str = "UTC"
+    """Used where the directory knows no time zone of the person."""
+    holidays: str | None = None
+    """Country whose public holidays count, ISO 3166 (`US`, `DE`, or with a subdivision `DE-BY`); the person's own time
+    zone still decides when the day begins."""
+
+    @field_validator("days")
+    @classmethod
+    def _known_days(cls, days: frozenset[str]) -> frozenset[str]:
+        if not days or not days <= set(DAYS):
+            raise ValueError(f"must be some of {', '.join(DAYS)}")
+        return days
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        if _zone(name) is None:
+            raise ValueError("is not a time zone of the tz database, such as Europe/Berlin")
+        return name
+
+    @field_validator("holidays")
+    @classmethod
+    def _known_country(cls, country: str | None) -> str | None:
+        if country is not None:
+            try:
+                _holidays(country)
+            except NotImplementedError:
+                raise ValueError("is not a country (or country-subdivision) whose holidays are known") from None
+        return country
+
+    def of(self, time_zone: str | None) -> BusinessHours:
+        """Return the working hours of a person in `time_zone` (None or unknown: the default zone)."""
+        zone = (_zone(time_zone) if time_zone else None) or ZoneInfo(self.time_zone)
+        free: Any = _holidays(self.holidays) if self.holidays else ()
+        return BusinessHours(zone, self.opens, self.closes, frozenset(DAYS.index(day) for day in self.days), free)
+
+
+class Limits(_Model):
+    """What holds for a person, whatever the alert."""
+
+    pushes_per_hour: int = Field(6, ge=1)
+    ignore_at_most: Duration = timedelta(hours=4)
+    stop_for: Duration = timedelta(days=30)
+    push_within: Duration = timedelta(seconds=75)
+    """How long a push that was sent is waited for; Duo's own expire after 60 s."""
+
+
+class Policies(_Model):
+    """`config/policies.yaml`."""
+
+    defaults: PolicyChange = PolicyChange()
+    severities: dict[Severity, PolicyChange] = Field(default_factory=dict)
+    titles: tuple[TitlePolicy, ...] = ()
+    working_hours: WorkingHours = WorkingHours()
+    limits: Limits = Limits()
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, Severity], Policy]:
+        return {}
+
+    def of(self, title: str, severity: Severity) -> Policy:
+        """Return the policy of an alert: defaults, changed by its severity, changed by the first title that matches."""
+        known = self._known.get((title, severity))
+        if known is None:
+            changes = self.defaults.changes()
+            if severity in self.severities:
+                changes |= self.severities[severity].changes()
+            changes |= next((rule.changes() for rule in self.titles if fnmatchcase(title, rule.match)), {})
+            known = Policy(**changes)
+            if len(self._known) < 10_000:  # noqa: PLR2004 - titles come from outside: bounded
+                self._known[title, severity] = known
+        return known
+
+
+def deadline(policy: Policy, hours: BusinessHours, start: datetime, duration: timedelta) -> datetime:
+    """Return when `duration` has passed since `start` by the policy's clock."""
+    return start + duration if policy.clock == "always" else hours.after(start, duration)
+
+
+def reminder(policy: Policy, hours: BusinessHours, start: datetime, end: datetime) -> datetime | None:
+    """Return when to remind a person asked at `start` whose time ends at `end`; None: not at all."""
+    if not policy.remind_before or policy.remind_before >= policy.answer_within:
+        return None
+    if policy.clock == "always":
+        return end - policy.remind_before
+    return hours.before(end, policy.remind_before, not_before=start)
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+@lru_cache(maxsize=64)
+def _holidays(country: str) -> Any:
+    code, _, subdivision = country.partition("-")
+    calendar: dict[date, str] = holidays.country_holidays(code, subdiv=subdivision or None)
+    return calendar
