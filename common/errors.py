@@ -2,6 +2,7 @@
 
 SecuritybotError
 ├── ConfigurationError     the operator can fix it: bad settings or YAML; raised before anything is connected
+├── ChangeRefused          what an analyst asked for cannot be done as asked; nothing was changed
 ├── BadMessage             the message's own fault: quarantined with its reason, never retried
 └── Temporary              the world's fault: nothing is acknowledged, tried again with growing pauses
     ├── BusUnavailable     the broker is away, blocked or did not confirm
@@ -23,6 +24,10 @@ class ConfigurationError(SecuritybotError):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class ChangeRefused(SecuritybotError):
+    """A change of the record that somebody asked for cannot be made. The text is for them: why, and what to do."""
 
 
 class BadMessage(SecuritybotError):

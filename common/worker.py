@@ -97,8 +97,11 @@ class Worker(Generic[M]):
         transactions: Transactions,
         ticks: Sequence[Tick] = (),
         backoff: Backoff | None = None,
+        key: Callable[[Delivery], str] | None = None,
     ) -> None:
+        """`key` recognises a redelivery where the message id alone does not."""
         self._handler = handler
+        self._key = key or inbox_key
         self._bus = bus
         self._transactions = transactions
         self._backoff = backoff or Backoff()
@@ -194,7 +197,7 @@ class Worker(Generic[M]):
 
     def _enter_inbox(self, work: UnitOfWork, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Note the deliveries as handled and return those that were not handled before, each once."""
-        keys = [inbox_key(delivery) for delivery in deliveries]
+        keys = [self._key(delivery) for delivery in deliveries]
         known = set(
             work.connection.scalars(
                 select(InboxRow.message_id).where(InboxRow.consumer == self.name, InboxRow.message_id.in_(set(keys)))

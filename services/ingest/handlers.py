@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from common import metrics
 from common.alerts import Alert, Status
@@ -19,7 +19,7 @@ from common.messages import AlertAccepted
 from common.records.tables import AlertRow
 from common.topology import DEAD_QUEUE, DELIVERY_LIMIT, INGEST_QUEUE
 from common.unit_of_work import UnitOfWork
-from common.worker import Received, quarantine
+from common.worker import Received, inbox_key, quarantine
 from services.ingest.admission import Accept, Known, Occurrence, Refuse, admit
 from services.ingest.normal_form import read_alert
 
@@ -50,7 +50,7 @@ class IntakeHandler:
 
     def handle(self, work: UnitOfWork, batch: Sequence[Received[Alert]]) -> None:
         """Store new alerts and hand them over, count the repeated ones, quarantine the refused ones."""
-        known = load_known(work, {received.message.hash for received in batch})
+        known = load_known(work.connection, {received.message.hash for received in batch})
         new: dict[str, Alert] = {}
         repeated: Counter[str] = Counter()
         refused = 0
@@ -89,9 +89,14 @@ class DeadLetterHandler:
             quarantine(work, received.message, reason_of_death(received.delivery), self.name)
 
 
-def load_known(work: UnitOfWork, hashes: Collection[str]) -> dict[str, Known]:
+def death_key(delivery: Delivery) -> str:
+    """Return what recognises a redelivery: two queues may have given up on the same message, each for itself."""
+    return derived_id("dead", before_death(delivery).queue, inbox_key(delivery))
+
+
+def load_known(connection: Connection, hashes: Collection[str]) -> dict[str, Known]:
     """Return what the record has under `hashes`."""
-    rows = work.connection.execute(_KNOWN, {"hashes": sorted(hashes)})
+    rows = connection.execute(_KNOWN, {"hashes": sorted(hashes)})
     return {row.hash: Known(row.owner, row.title) for row in rows}
 
 

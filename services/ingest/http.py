@@ -1,0 +1,179 @@
+"""`POST /v1/alerts`: alerts over HTTP. Checked here, published, and answered once they are safe.
+
+They then take the same way as everybody's: the published body carries its hash and time, so the intake makes the same
+alert of it, whenever it reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from common.alerts import Alert
+from common.api_tokens import Scope, TokenCheck
+from common.bus.port import Publication
+from common.clock import Clock
+from common.errors import BadMessage, Temporary
+from common.ids import new_id
+from common.logs import get_logger
+from common.problem import ProblemError, problem
+from common.records.database import translated_errors
+from common.topology import ALERTS
+from common.unit_of_work import Transactions
+from services.ingest.admission import Known, Occurrence, Refuse, admit
+from services.ingest.handlers import load_known
+from services.ingest.normal_form import MAX_BODY, parse_json, to_alert, to_body, value_problem
+from services.ingest.sources import SOURCE_NAME, SourceMapping, map_payload
+
+log = get_logger(__name__)
+
+MAX_REQUEST = 4 * 1024 * 1024
+"""Bytes of a request: 1,000 alerts of 4 KiB. A single alert is held to its own limit."""
+MAX_ALERTS = 1000
+RETRY_AFTER = 5
+"""Seconds that a sender is asked to wait while broker or database is away."""
+DEFAULT_SOURCE = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of the alerts of one request, before any is published."""
+
+    accepted: list[tuple[Alert, bool]]
+    """With whether it is a repeat of one that is known."""
+    publications: list[Publication]
+    rejected: list[dict[str, Any]]
+
+
+class AlertsApi:
+    """The intake over HTTP."""
+
+    def __init__(
+        self, transactions: Transactions, tokens: TokenCheck, clock: Clock, sources: Mapping[str, SourceMapping]
+    ) -> None:
+        self._transactions = transactions
+        self._tokens = tokens
+        self._clock = clock
+        self._sources = sources
+
+    def routes(self) -> list[Route]:
+        """Return the routes that the process has to serve."""
+        return [
+            Route("/v1/alerts", self._post_alerts, methods=["POST"]),
+            Route("/v1/alerts/{source}", self._post_payload, methods=["POST"]),
+        ]
+
+    async def _post_alerts(self, request: Request) -> Response:
+        return await self._answer(request, self._read_alerts)
+
+    async def _post_payload(self, request: Request) -> Response:
+        source = request.path_params["source"]
+        return await self._answer(request, lambda body: self._read_payload(source, body))
+
+    async def _answer(self, request: Request, read: Callable[[bytes], Sequence[object]]) -> Response:
+        try:
+            token = await run_in_threadpool(self._tokens.authorise, request, Scope.PUBLISH)
+            body = await _body(request)
+            return await run_in_threadpool(self._take, read, body, token.name)
+        except ProblemError as error:
+            return error.response
+        except Temporary as error:
+            log.warning("alerts_not_taken", cause=str(error))
+            detail = "the alerts cannot be kept safely now: broker or database is away; send them again"
+            return problem(503, detail, headers={"Retry-After": str(RETRY_AFTER)})
+
+    def _read_alerts(self, body: bytes) -> Sequence[object]:
+        value = _json(body)
+        if isinstance(value, list):
+            return value
+        if len(body) > MAX_BODY:
+            raise ProblemError(problem(413, f"the alert has {len(body)} bytes; at most {MAX_BODY} are taken"))
+        return [value]
+
+    def _read_payload(self, source: str, body: bytes) -> Sequence[object]:
+        mapping = self._sources.get(source)
+        if mapping is None:
+            known = ", ".join(sorted(self._sources)) or "none"
+            raise ProblemError(problem(404, f"no such source; config/sources.yaml has: {known}"))
+        value = _json(body)
+        if wrong := value_problem(value):
+            raise ProblemError(problem(400, f"the payload {wrong}"))
+        return map_payload(source, mapping, value)
+
+    def _take(self, read: Callable[[bytes], Sequence[object]], body: bytes, token: str) -> Response:
+        values = read(body)
+        if len(values) > MAX_ALERTS:
+            raise ProblemError(problem(413, f"{len(values)} alerts in one request; at most {MAX_ALERTS} are taken"))
+        checked = self._check(values)
+        if not checked.accepted:
+            detail = "no alert was accepted; `rejected` says why" if values else "the list is empty"
+            return problem(422, detail, accepted=[], rejected=checked.rejected)
+        self._transactions.publish_now(checked.publications)
+        log.info("alerts_published", token=token, accepted=len(checked.accepted), rejected=len(checked.rejected))
+        accepted = [{"hash": alert.hash, "duplicate": duplicate} for alert, duplicate in checked.accepted]
+        return JSONResponse({"accepted": accepted, "rejected": checked.rejected}, status_code=202)
+
+    def _check(self, values: Sequence[object]) -> Checked:
+        received_at = self._clock.now()
+        rejected: list[dict[str, Any]] = []
+        sound: list[tuple[int, Alert, bytes]] = []
+        for index, value in enumerate(values):
+            try:
+                alert = to_alert(value, routing_key=f"alert.{DEFAULT_SOURCE}", message_id=None, received_at=received_at)
+                _require_routable(alert.source)
+                sound.append((index, alert, to_body(alert)))
+            except BadMessage as error:
+                rejected.append({"index": index, "error": error.reason})
+        with translated_errors(), self._transactions.engine.connect() as connection:
+            known = load_known(connection, {alert.hash for _, alert, _ in sound})
+        checked = Checked([], [], rejected)
+        for index, alert, body in sound:
+            admission = admit(alert, known.get(alert.hash))
+            if isinstance(admission, Refuse):
+                rejected.append({"index": index, "error": admission.reason})
+                continue
+            known.setdefault(alert.hash, Known(alert.owner, alert.title))
+            checked.accepted.append((alert, isinstance(admission, Occurrence)))
+            checked.publications.append(Publication(ALERTS, f"alert.{alert.source}", body, message_id=new_id()))
+        rejected.sort(key=lambda entry: entry["index"])
+        return checked
+
+
+async def _body(request: Request) -> bytes:
+    """Return the body; stops reading where it is too large."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise ProblemError(problem(415, "send `Content-Type: application/json`"))
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ProblemError(problem(415, "compressed bodies are not taken; leave `Content-Encoding` out"))
+    too_large = f"the body may have at most {MAX_REQUEST} bytes; send fewer alerts at once"
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > MAX_REQUEST:
+        raise ProblemError(problem(413, too_large))
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_REQUEST:
+                raise ProblemError(problem(413, too_large))
+    except ClientDisconnect:
+        raise ProblemError(problem(400, "the body ended early")) from None
+    return bytes(body)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return parse_json(body)
+    except BadMessage as error:
+        raise ProblemError(problem(400, error.reason)) from None
+
+
+def _require_routable(source: str) -> None:
+    if not SOURCE_NAME.fullmatch(source):
+        raise BadMessage("source: over HTTP 1 to 64 letters, digits, - and _ (it becomes part of a routing key)")

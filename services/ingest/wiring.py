@@ -1,0 +1,27 @@
+"""Puts ingest together."""
+
+from __future__ import annotations
+
+from common.api_tokens import TokenCheck
+from common.service import Runnable, Runtime, Service
+from common.worker import Worker
+from common.yaml_files import load_yaml
+from services.ingest.handlers import DeadLetterHandler, IntakeHandler, death_key
+from services.ingest.http import AlertsApi
+from services.ingest.sources import Sources
+
+
+def build(runtime: Runtime) -> Service:
+    """Return the service: intake of alerts over AMQP and HTTP, and the end of dead letters.
+
+    Raises:
+        ConfigurationError: `sources.yaml` has mistakes.
+    """
+    sources = load_yaml(runtime.settings.config_dir / "sources.yaml", Sources, optional=True).sources
+    transactions = runtime.transactions("ingest")
+    api = AlertsApi(transactions, TokenCheck(runtime.engine, runtime.clock), runtime.clock, sources)
+    workers: list[Runnable] = [
+        Worker(IntakeHandler(runtime.clock), runtime.bus, transactions),
+        Worker(DeadLetterHandler(), runtime.bus, runtime.transactions("dead-letters"), key=death_key),
+    ]
+    return Service("ingest", workers, api.routes())
