@@ -90,13 +90,14 @@ class _Due:
 class Worker(Generic[M]):
     """Runs one handler until it is told to stop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker is made of
         self,
         handler: Handler[M],
         bus: Bus,
         transactions: Transactions,
         ticks: Sequence[Tick] = (),
         backoff: Backoff | None = None,
+        *,
         key: Callable[[Delivery], str] | None = None,
     ) -> None:
         """`key` recognises a redelivery where the message id alone does not."""
