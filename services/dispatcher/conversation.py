@@ -18,26 +18,21 @@ from datetime import datetime
 from common.alerts import Resolution
 from services.dispatcher import proving, questions, silencing
 from services.dispatcher.chat_commands import ChatCommand, Meaning
-from services.dispatcher.conversation_state import (
+from services.dispatcher.conversation_events import (
     AlertsArrived,
     Clicked,
-    Conversation,
-    Decision,
     Event,
-    LookForMore,
-    MakeTestAlert,
     MessageDelivered,
     MessageUndeliverable,
-    Note,
     ProofBegun,
     ProofSettled,
     PushesAllowed,
-    Start,
-    TellStatus,
     TimePassed,
     Typed,
     WatchdogBarked,
 )
+from services.dispatcher.conversation_state import Conversation
+from services.dispatcher.decisions import Decision, LookForMore, MakeTestAlert, Note, Start, TellStatus
 from services.dispatcher.turn import Rules, Turn
 
 ANSWERS = {m.value: m for m in (Meaning.YES, Meaning.NO, Meaning.NOT_SURE, Meaning.WRONG_PERSON)}

@@ -12,17 +12,9 @@ from common.alerts import Resolution, Severity
 from common.ids import derived_id
 from common.messages import AuthResult
 from services.dispatcher import questions, silencing
-from services.dispatcher.conversation_state import (
-    Note,
-    Proof,
-    ProofBegun,
-    ProofSettled,
-    Purpose,
-    Push,
-    Question,
-    Report,
-    Tell,
-)
+from services.dispatcher.conversation_events import ProofBegun, ProofSettled
+from services.dispatcher.conversation_state import Proof, Purpose, Question
+from services.dispatcher.decisions import Note, Push, Report, Tell
 from services.dispatcher.policies import Policy
 from services.dispatcher.policies import Proof as ProofRule
 from services.dispatcher.silencing import Wish

@@ -6,16 +6,9 @@ from datetime import timedelta
 
 from common.alerts import Resolution, Severity
 from common.ids import derived_id
-from services.dispatcher.conversation_state import (
-    AlertsArrived,
-    Ask,
-    BackOff,
-    Conversation,
-    Purpose,
-    Question,
-    Resolve,
-    StrayPush,
-)
+from services.dispatcher.conversation_events import AlertsArrived
+from services.dispatcher.conversation_state import Conversation, Purpose, Question, StrayPush
+from services.dispatcher.decisions import Ask, BackOff, Resolve
 from services.dispatcher.policies import deadline, reminder
 from services.dispatcher.turn import Turn
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from services.dispatcher.chat_commands import ChatCommand, Meaning
-from services.dispatcher.conversation_state import Conversation, Ignore, Purpose, Stop, Values
+from services.dispatcher.conversation_state import Conversation, Purpose
+from services.dispatcher.decisions import Ignore, Stop, Values
 from services.dispatcher.durations import format_duration, parse_duration
 from services.dispatcher.policies import Limits
 from services.dispatcher.turn import Turn

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from common.ids import derived_id
 from services.dispatcher.business_hours import BusinessHours
-from services.dispatcher.conversation_state import Conversation, Decision, Question, Refresh, Retell, Tell
+from services.dispatcher.conversation_state import Conversation, Question
+from services.dispatcher.decisions import Decision, Refresh, Retell, Tell
 from services.dispatcher.policies import Policies, Policy
 
 

@@ -1,0 +1,101 @@
+"""What can happen to the conversation with one person. Pure data; past tense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.alerts import Severity
+from common.messages import AuthResult
+from services.dispatcher.chat_commands import ChatCommand
+from services.dispatcher.conversation_state import AskedAlert
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsArrived:
+    """Alerts of one title that wait for the person: one that just came, or what waited for the last question's end."""
+
+    first: AskedAlert
+    count: int
+    severity: Severity
+    follows: bool = False
+    """Whether they come up because the last question ended ("one more thing…")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """The person wrote something."""
+
+    command: ChatCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Clicked:
+    """The person clicked a button."""
+
+    action: str
+    subject: str | None
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDelivered:
+    """They can see a chat message."""
+
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageUndeliverable:
+    """They will never see a chat message."""
+
+    message_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProofBegun:
+    """The second factor has taken a request."""
+
+    request_id: str
+    code: str | None
+    approve_in_chat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProofSettled:
+    """The second factor has given its result."""
+
+    request_id: str
+    result: AuthResult
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Something is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchdogBarked:
+    """The question's alerts have waited too long for a verdict, whatever the cause."""
+
+    question_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PushesAllowed:
+    """An analyst lifted the stop of pushes."""
+
+
+Event = (
+    AlertsArrived
+    | Typed
+    | Clicked
+    | MessageDelivered
+    | MessageUndeliverable
+    | ProofBegun
+    | ProofSettled
+    | TimePassed
+    | WatchdogBarked
+    | PushesAllowed
+)
