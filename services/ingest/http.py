@@ -24,12 +24,12 @@ from common.ids import new_id
 from common.logs import get_logger
 from common.problem import ProblemError, problem
 from common.records.database import translated_errors
-from common.topology import ALERTS
 from common.unit_of_work import Transactions
 from services.ingest.admission import Known, Occurrence, Refuse, admit
 from services.ingest.handlers import load_known
-from services.ingest.normal_form import MAX_BODY, parse_json, to_alert, to_body, value_problem
-from services.ingest.sources import SOURCE_NAME, SourceMapping, map_payload
+from services.ingest.normal_form import MAX_BODY, parse_json, value_problem
+from services.ingest.publication import prepare
+from services.ingest.sources import SourceMapping, map_payload
 
 log = get_logger(__name__)
 
@@ -121,27 +121,25 @@ class AlertsApi:
 
     def _check(self, values: Sequence[object]) -> Checked:
         received_at = self._clock.now()
-        rejected: list[dict[str, Any]] = []
-        sound: list[tuple[int, Alert, bytes]] = []
+        checked = Checked([], [], [])
+        sound: list[tuple[int, Alert, Publication]] = []
         for index, value in enumerate(values):
             try:
-                alert = to_alert(value, routing_key=f"alert.{DEFAULT_SOURCE}", message_id=None, received_at=received_at)
-                _require_routable(alert.source)
-                sound.append((index, alert, to_body(alert)))
+                alert, publication = prepare(value, source=DEFAULT_SOURCE, message_id=new_id(), received_at=received_at)
+                sound.append((index, alert, publication))
             except BadMessage as error:
-                rejected.append({"index": index, "error": error.reason})
+                checked.rejected.append({"index": index, "error": error.reason})
         with translated_errors(), self._transactions.engine.connect() as connection:
             known = load_known(connection, {alert.hash for _, alert, _ in sound})
-        checked = Checked([], [], rejected)
-        for index, alert, body in sound:
+        for index, alert, publication in sound:
             admission = admit(alert, known.get(alert.hash))
             if isinstance(admission, Refuse):
-                rejected.append({"index": index, "error": admission.reason})
+                checked.rejected.append({"index": index, "error": admission.reason})
                 continue
             known.setdefault(alert.hash, Known(alert.owner, alert.title))
             checked.accepted.append((alert, isinstance(admission, Occurrence)))
-            checked.publications.append(Publication(ALERTS, f"alert.{alert.source}", body, message_id=new_id()))
-        rejected.sort(key=lambda entry: entry["index"])
+            checked.publications.append(publication)
+        checked.rejected.sort(key=lambda entry: entry["index"])
         return checked
 
 
@@ -172,8 +170,3 @@ def _json(body: bytes) -> Any:
         return parse_json(body)
     except BadMessage as error:
         raise ProblemError(problem(400, error.reason)) from None
-
-
-def _require_routable(source: str) -> None:
-    if not SOURCE_NAME.fullmatch(source):
-        raise BadMessage("source: over HTTP 1 to 64 letters, digits, - and _ (it becomes part of a routing key)")

@@ -15,9 +15,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from services.ingest.normal_form import FIELDS, MAX_DESCRIPTION, MAX_NAME, MAX_REASON
+from services.ingest.publication import SOURCE_NAME
 
-SOURCE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What may stand as a word in a routing key, and in a path."""
 MAPPABLE = FIELDS - {"context", "hash", "source", "ldap", "username"}
 _CUT = {"title": MAX_NAME, "description": MAX_DESCRIPTION, "reason": MAX_REASON}
 _PLACE = re.compile(r"\{([^{}]*)\}")

@@ -1,0 +1,161 @@
+"""What analysts change in the record, from the command line or the console. Each change leaves a row in the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import update
+
+from common.bus.port import Publication
+from common.errors import ChangeRefused
+from common.ids import new_id
+from common.records.queries import Record, find_people, get_quarantined
+from common.records.tables import BlacklistRow, IgnoredRow, QuarantineRow
+from common.topology import DEAD, EVENTS
+from common.unit_of_work import UnitOfWork
+
+MAX_TITLE = 255
+LONGEST = timedelta(days=366)
+"""Every silence ends by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Not asking somebody: until when, why, and who says so."""
+
+    until: datetime
+    reason: str
+    actor: str
+
+
+def person_by_handle(work: UnitOfWork, handle: str) -> Record:
+    """Return the one person whom `handle` (chat id, user name or e-mail address) names.
+
+    Raises:
+        ChangeRefused: nobody, or several.
+    """
+    people = find_people(work.connection, handle)
+    if not people:
+        raise ChangeRefused(f"nobody in the directory is called {handle!r}; see `securitybot people list`")
+    if len(people) > 1:
+        ids = ", ".join(str(person["chat_id"]) for person in people)
+        raise ChangeRefused(f"{handle!r} names several people; say which by chat id: {ids}")
+    return people[0]
+
+
+def add_ignored(work: UnitOfWork, handle: str, title: str, silence: Silence) -> Record:
+    """Let a person not be asked about `title` for a while. Returns the person."""
+    _check_silence(work, silence)
+    if not 1 <= len(title) <= MAX_TITLE:
+        raise ChangeRefused(f"a title has 1 to {MAX_TITLE} characters")
+    person = person_by_handle(work, handle)
+    work.insert(IgnoredRow, title=title, **_silence_values(work, person, silence))
+    _note_silence(work, "ignored_added", person, silence, title=title)
+    return person
+
+
+def add_blacklist(work: UnitOfWork, handle: str, silence: Silence) -> Record:
+    """Let a person not be asked about anything for a while. Returns the person."""
+    _check_silence(work, silence)
+    person = person_by_handle(work, handle)
+    work.insert(BlacklistRow, **_silence_values(work, person, silence))
+    _note_silence(work, "blacklist_added", person, silence)
+    return person
+
+
+def lift(work: UnitOfWork, table: type[IgnoredRow | BlacklistRow], number: int, actor: str) -> Record:
+    """End row `number` of what is ignored or of the blacklist now. Returns it.
+
+    Raises:
+        ChangeRefused: there is none, or it has ended before.
+    """
+    row = work.connection.execute(table.__table__.select().where(table.id == number)).mappings().first()
+    name = table.__tablename__
+    if row is None:
+        raise ChangeRefused(f"{name} has no entry {number}; see `securitybot {name} list`")
+    done = work.connection.execute(
+        update(table)
+        .where(table.id == number, table.lifted_at.is_(None), table.until > work.now)
+        .values(lifted_at=work.now, lifted_by=actor)
+    )
+    if not done.rowcount:
+        raise ChangeRefused(f"entry {number} of {name} has ended before; nothing is to be lifted")
+    work.note(f"{name}_lifted", person=row["person_id"], actor=actor, entry=number)
+    return dict(row)
+
+
+def retry_quarantined(work: UnitOfWork, number: int, actor: str, body: bytes | None = None) -> str:
+    """Send a quarantined message again, with a new id, as the inbox knows the old one. Returns the new id.
+
+    An alert goes to where it was published. A message between services goes to the one queue that did not take it: the
+    others have handled it, and would do so again under its new id.
+
+    Raises:
+        ChangeRefused: there is none, it was decided on before, or nobody knows where it came from.
+    """
+    row = _decide(work, number, "retried", actor, "body changed" if body is not None else None)
+    if row["exchange"] == DEAD:
+        raise ChangeRefused(f"{number} does not say where it was published; publish its body anew and drop it")
+    internal = row["exchange"] == EVENTS
+    publication = Publication(
+        exchange="" if internal else row["exchange"],
+        routing_key=row["queue"] if internal else row["routing_key"],
+        body=bytes(row["body"]) if body is None else body,
+        message_id=new_id(),
+        type=row["type"],
+        correlation_id=row["correlation_id"],
+        headers={name: value for name, value in row["headers"].items() if not name.startswith("x-")},
+    )
+    work.publish(publication)
+    work.note("quarantine_retried", actor=actor, entry=number, message_id=publication.message_id, new_body=bool(body))
+    return publication.message_id
+
+
+def drop_quarantined(work: UnitOfWork, number: int, actor: str, note: str) -> None:
+    """Decide that a quarantined message is not to be handled; it stays in the record.
+
+    Raises:
+        ChangeRefused: there is none, it was decided on before, or the note is empty.
+    """
+    if not note.strip():
+        raise ChangeRefused("say why it is dropped")
+    _decide(work, number, "dropped", actor, note.strip())
+    work.note("quarantine_dropped", actor=actor, entry=number, note=note.strip())
+
+
+def _decide(work: UnitOfWork, number: int, state: str, actor: str, note: str | None) -> dict[str, Any]:
+    row = get_quarantined(work.connection, number)
+    if row is None:
+        raise ChangeRefused(f"the quarantine has no message {number}; see `securitybot quarantine list`")
+    done = work.connection.execute(
+        update(QuarantineRow)
+        .where(QuarantineRow.id == number, QuarantineRow.state == "waiting")
+        .values(state=state, note=note, decided_by=actor, decided_at=work.now)
+    )
+    if not done.rowcount:
+        raise ChangeRefused(f"message {number} was {row['state']} before by {row['decided_by']}")
+    return row
+
+
+def _check_silence(work: UnitOfWork, silence: Silence) -> None:
+    if not silence.reason.strip():
+        raise ChangeRefused("say why: the reason stands beside every alert that is silenced by it")
+    if not work.now < silence.until <= work.now + LONGEST:
+        raise ChangeRefused(f"it has to end by itself: in the future, within {LONGEST.days} days")
+
+
+def _silence_values(work: UnitOfWork, person: Record, silence: Silence) -> dict[str, Any]:
+    return {
+        "person_id": person["chat_id"],
+        "added_by": silence.actor,
+        "reason": silence.reason.strip(),
+        "created_at": work.now,
+        "until": silence.until,
+    }
+
+
+def _note_silence(work: UnitOfWork, action: str, person: Record, silence: Silence, **detail: str) -> None:
+    until, reason = silence.until.isoformat(), silence.reason.strip()
+    work.note(action, person=person["chat_id"], actor=silence.actor, until=until, reason=reason, **detail)
