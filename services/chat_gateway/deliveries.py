@@ -1,0 +1,246 @@
+"""`chat_deliveries` rows <-> jobs: whose they are, and how they ended.
+
+A row belongs to the process that has claimed it, as long as the claim lasts. Claims are renewed while the process
+lives; where they run out, any process takes the row over and looks in the chat system before it posts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, func, or_, select, update
+
+from common.ids import derived_id
+from common.messages import ChatContent, ChatMessageDelivered, ChatMessageUndeliverable, PersonLookedUp
+from common.records.tables import ChatDeliveryRow as Row
+from common.unit_of_work import UnitOfWork
+from services.chat_gateway.jobs import Job, Outcome
+from services.chat_gateway.port import Posted
+
+LEASE = timedelta(seconds=8)
+"""How long a claim lasts: a killed process's messages go on after at most this and one sweep."""
+RENEW_EVERY = 2.0
+SWEEP_EVERY = 1.0
+SWEEP_MOST = 500
+FRESH = timedelta(seconds=1)
+"""A claim this young is not renewed yet: a storm's rows are not written twice within moments."""
+
+
+class Deliveries:
+    """The rows as one process sees them. Every method works in the caller's transaction."""
+
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+
+    def add(self, work: UnitOfWork, jobs: Sequence[Job], most: int) -> list[Job]:
+        """Write the rows and return the jobs that are ours to do now, at most `most`.
+
+        Where an earlier row of the same recipient is another process's or nobody's, the new one is left to the sweep,
+        which keeps the order.
+        """
+        elsewhere = self._not_ours(work, {job.lane for job in jobs})
+        ours: list[Job] = []
+        for job in jobs:
+            mine = len(ours) < most and job.lane not in elsewhere
+            if mine:
+                ours.append(job)
+            else:
+                elsewhere.add(job.lane)
+            work.insert(Row, **self._values(job, work.now, mine=mine))
+        return ours
+
+    def take_over(self, work: UnitOfWork, most: int) -> list[Job]:
+        """Claim pending rows that are nobody's any more, oldest first, and return their jobs."""
+        rows = work.connection.execute(
+            select(Row.__table__)
+            .where(Row.state == "pending", or_(Row.claimed_until.is_(None), Row.claimed_until < work.now))
+            .order_by(Row.created_at, Row.sequence)
+            .limit(min(most, SWEEP_MOST))
+            .with_for_update(skip_locked=True)
+        ).all()
+        if not rows:
+            return []
+        held = self._held_elsewhere(work, {row.recipient_id for row in rows})
+        rows = [row for row in rows if row.recipient_id not in held]
+        if rows:
+            work.connection.execute(
+                update(Row)
+                .where(Row.message_id.in_([row.message_id for row in rows]))
+                .values(claimed_by=self._instance, claimed_until=work.now + LEASE)
+            )
+        return [_job(row) for row in rows]
+
+    def renew(self, work: UnitOfWork, ours: Callable[[Collection[str]], Collection[str]]) -> datetime:
+        """Renew the claims on what this process still has in hand; returns until when all of them hold now.
+
+        Args:
+            work: the transaction.
+            ours: returns those of the given message ids that are in hand. A claimed row that is not (a commit whose
+                answer was lost) runs out and is taken over.
+        """
+        ids = list(
+            work.connection.scalars(
+                select(Row.message_id).where(
+                    Row.state == "pending",
+                    Row.claimed_by == self._instance,
+                    Row.claimed_until >= work.now,
+                    Row.claimed_until < work.now + LEASE - FRESH,
+                )
+            )
+        )
+        self._claim(work, list(ours(ids)), self._instance, work.now + LEASE)
+        return work.now + LEASE - FRESH
+
+    def release(self, work: UnitOfWork, waiting: Sequence[Job]) -> None:
+        """Let another process go on at once: as if new, or after looking in the chat where one may be posted."""
+        untouched = [job.message_id for job in waiting if not job.find_first]
+        self._claim(work, untouched, None, None)
+        uncertain = [job.message_id for job in waiting if job.find_first]
+        self._claim(work, uncertain, self._instance, work.now - timedelta(seconds=1))
+
+    def _claim(self, work: UnitOfWork, ids: Sequence[str], by: str | None, until: datetime | None) -> None:
+        for start in range(0, len(ids), SWEEP_MOST):
+            work.connection.execute(
+                update(Row)
+                .where(
+                    Row.message_id.in_(ids[start : start + SWEEP_MOST]),
+                    Row.state == "pending",
+                    Row.claimed_by == self._instance,
+                )
+                .values(claimed_by=by, claimed_until=until)
+            )
+
+    def complete(self, work: UnitOfWork, outcomes: Sequence[Outcome]) -> None:
+        """Write how calls ended, and tell the dispatcher what it has to know."""
+        work.connection.execute(
+            update(Row)
+            .where(Row.message_id == bindparam("id_"), Row.state == "pending")
+            .values(
+                {name: bindparam(f"{name}_") for name in ("state", "channel", "posted_as", "error", "completed_at")}
+            ),
+            [_result(outcome) for outcome in outcomes],
+        )
+        for outcome in outcomes:
+            _tell(work, outcome)
+
+    def target(self, work: UnitOfWork, message_id: str) -> tuple[str, Posted | None] | None:
+        """Return the state of a message that is to be updated, and where it is; None: there is no such message."""
+        row = work.connection.execute(
+            select(Row.state, Row.channel, Row.posted_as).where(Row.message_id == message_id)
+        ).one_or_none()
+        if row is None:
+            return None
+        return row.state, Posted(row.channel, row.posted_as) if row.channel and row.posted_as else None
+
+    def finished(self, work: UnitOfWork, recipients: Collection[str]) -> dict[str, int]:
+        """Return the highest sequence that is done for each of `recipients`; 0 for who never got a message."""
+        if not recipients:
+            return {}
+        found = work.connection.execute(
+            select(Row.recipient_id, func.max(Row.sequence))
+            .where(Row.recipient_id.in_(recipients), Row.state.in_(("sent", "failed")))
+            .group_by(Row.recipient_id)
+        ).all()
+        return dict.fromkeys(recipients, 0) | {row.recipient_id: row[1] for row in found}
+
+    def _not_ours(self, work: UnitOfWork, recipients: Collection[str]) -> set[str]:
+        return set(
+            work.connection.scalars(
+                select(Row.recipient_id)
+                .where(
+                    Row.recipient_id.in_(recipients),
+                    Row.state == "pending",
+                    or_(Row.claimed_by.is_(None), Row.claimed_by != self._instance, Row.claimed_until < work.now),
+                )
+                .distinct()
+            )
+        )
+
+    def _held_elsewhere(self, work: UnitOfWork, recipients: Collection[str]) -> set[str]:
+        return set(
+            work.connection.scalars(
+                select(Row.recipient_id)
+                .where(
+                    Row.recipient_id.in_(recipients),
+                    Row.state == "pending",
+                    Row.claimed_by != self._instance,
+                    Row.claimed_until >= work.now,
+                )
+                .distinct()
+            )
+        )
+
+    def _values(self, job: Job, now: datetime, *, mine: bool) -> dict[str, Any]:
+        content = {"handle": job.handle} if job.content is None else job.content.model_dump(exclude_defaults=True)
+        return {
+            "message_id": job.message_id,
+            "kind": job.kind,
+            "target": job.target,
+            "recipient_kind": job.recipient_kind,
+            "recipient_id": job.lane,
+            "sequence": job.sequence,
+            "content": content,
+            "notify": job.notify,
+            "state": "pending",
+            "claimed_by": self._instance if mine else None,
+            "claimed_until": now + LEASE if mine else None,
+            "created_at": now,
+        }
+
+
+def _job(row: Any) -> Job:
+    """Return the job of a row. One that nobody ever claimed was never called, so there is nothing to look for."""
+    looks_up = row.kind == "look_up"
+    return Job(
+        row.message_id,
+        row.kind,
+        row.recipient_id,
+        row.recipient_kind,
+        row.sequence,
+        row.created_at,
+        content=None if looks_up else ChatContent.model_validate(row.content),
+        target=row.target,
+        handle=row.content["handle"] if looks_up else None,
+        notify=row.notify,
+        find_first=row.claimed_by is not None,
+    )
+
+
+def _result(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "id_": outcome.job.message_id,
+        "state_": "sent" if outcome.error is None else "failed",
+        "channel_": outcome.posted.channel if outcome.posted else None,
+        "posted_as_": outcome.posted.posted_as if outcome.posted else None,
+        "error_": outcome.error,
+        "completed_at_": outcome.at,
+    }
+
+
+def _tell(work: UnitOfWork, outcome: Outcome) -> None:
+    job = outcome.job
+    if job.handle is not None:
+        person_id = outcome.person.chat_id if outcome.person and outcome.person.active else None
+        work.emit(
+            PersonLookedUp(handle=job.handle, person_id=person_id),
+            about=job.about,
+            message_id=derived_id("looked_up", job.message_id),
+        )
+        return
+    owner = job.lane if job.recipient_kind == "person" else None
+    if outcome.error is not None:
+        work.emit(
+            ChatMessageUndeliverable(target=job.message_id, recipient=job.recipient, reason=outcome.error),
+            owner=owner,
+            about=job.about,
+            message_id=derived_id("undeliverable", job.message_id),
+        )
+    elif job.notify:
+        work.emit(
+            ChatMessageDelivered(target=job.message_id, recipient=job.recipient, delivered_at=outcome.at),
+            owner=owner,
+            about=job.about,
+            message_id=derived_id("delivered", job.message_id),
+        )

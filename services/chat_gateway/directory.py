@@ -1,0 +1,151 @@
+"""Keeps `people` as the chat system's directory has it: at start, every hour, and as changes are told."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from common.clock import Clock
+from common.errors import Temporary
+from common.logs import get_logger
+from common.records.tables import PersonRow
+from common.retry import Backoff
+from common.unit_of_work import Transactions, UnitOfWork
+from services.chat_gateway.port import Chat, ChatFailure, ChatRateLimited, Person
+
+log = get_logger(__name__)
+
+REFRESH_EVERY = 3600.0
+REFRESH_AGAIN = timedelta(seconds=10)
+"""A look-up by user name reads the whole directory; many of them in a row read it once."""
+CHUNK = 500
+TRIES = 3
+"""Two replicas may insert the same newcomer at once; the loser finds it at the next try."""
+_FIELDS = ("username", "email", "display_name", "time_zone", "locale", "active")
+
+
+class Directory:
+    """Refreshes the table on a thread of its own, and answers look-ups on the deliverer's."""
+
+    name = "chat-directory"
+
+    def __init__(self, chat: Chat, transactions: Transactions, clock: Clock, backoff: Backoff | None = None) -> None:
+        self._chat = chat
+        self._transactions = transactions
+        self._clock = clock
+        self._backoff = backoff or Backoff(first=1.0, longest=60.0)
+        self._stopping = threading.Event()
+        self._refreshing = threading.Lock()
+        self._refreshed_at: datetime | None = None
+
+    def run(self) -> None:
+        """Refresh until `stop`."""
+        attempt = 0
+        while not self._stopping.is_set():
+            try:
+                self.refresh(timedelta(0))
+            except (ChatFailure, Temporary) as error:
+                pause = error.retry_after if isinstance(error, ChatRateLimited) else self._backoff.pause(attempt)
+                attempt += 1
+                log.warning("directory_not_refreshed", cause=str(error), seconds=round(pause, 1), attempt=attempt)
+                self._stopping.wait(pause)
+            else:
+                attempt = 0
+                self._stopping.wait(REFRESH_EVERY)
+
+    def stop(self) -> None:
+        """Ask `run` to return soon."""
+        self._stopping.set()
+
+    def check(self) -> str | None:
+        """Readiness: the directory was read at least once by this process."""
+        return None if self._refreshed_at else "the directory of people has not been read yet"
+
+    def refresh(self, unless_younger_than: timedelta) -> None:
+        """Read the whole directory into the table, unless that was done lately.
+
+        Raises:
+            ChatFailure: it cannot be read now.
+            DatabaseUnavailable: it cannot be written now.
+        """
+        with self._refreshing:
+            if self._refreshed_at and self._clock.now() - self._refreshed_at < unless_younger_than:
+                return
+            began, people = self._clock.now(), iter(self._chat.directory())
+            count = 0
+            while chunk := list(itertools.islice(people, CHUNK)):
+                self.keep(chunk)
+                count += len(chunk)
+            self._refreshed_at = began
+            log.info("directory_refreshed", people=count)
+
+    def keep(self, people: Sequence[Person]) -> None:
+        """Write what changed, in transactions of its own.
+
+        Raises:
+            DatabaseUnavailable: nothing was written.
+        """
+        for attempt in range(TRIES):
+            try:
+                self._transactions.run(lambda work: store(work, people))
+            except IntegrityError:
+                if attempt == TRIES - 1:
+                    raise
+            else:
+                return
+
+    def look_up(self, handle: str) -> Person | None:
+        """Return who answers to a chat id, an e-mail address or a user name, asking the chat system.
+
+        Raises:
+            ChatFailure: it cannot be asked now.
+            DatabaseUnavailable: what it said cannot be read or written now.
+        """
+        person = self._chat.look_up(handle)
+        if person is None and "@" not in handle:
+            self.refresh(REFRESH_AGAIN)
+            person = self._transactions.run(lambda work: _by_username(work, handle))
+        return person
+
+
+def store(work: UnitOfWork, people: Iterable[Person]) -> None:
+    """Insert newcomers and update who changed, in SQL that every database speaks."""
+    wanted = {person.chat_id: person for person in people}
+    rows = work.connection.execute(select(PersonRow.__table__).where(PersonRow.chat_id.in_(wanted.keys()))).all()
+    known = {row.chat_id: row for row in rows}
+    new = [asdict(person) | {"updated_at": work.now} for person in wanted.values() if person.chat_id not in known]
+    if new:
+        work.connection.execute(insert(PersonRow), new)
+    changed = [
+        {f"{field}_": value for field, value in asdict(person).items()} | {"updated_at_": work.now}
+        for person in wanted.values()
+        if person.chat_id in known and _differs(known[person.chat_id], person)
+    ]
+    if changed:
+        work.connection.execute(
+            update(PersonRow)
+            .where(PersonRow.chat_id == bindparam("chat_id_"))
+            .values({field: bindparam(f"{field}_") for field in (*_FIELDS, "updated_at")}),
+            changed,
+        )
+
+
+def _differs(row: Any, person: Person) -> bool:
+    return any(getattr(row, field) != getattr(person, field) for field in _FIELDS)
+
+
+def _by_username(work: UnitOfWork, handle: str) -> Person | None:
+    """Return the one active person of that user name; nobody where two share it."""
+    rows = work.connection.execute(
+        select(PersonRow.__table__).where(PersonRow.username == handle.lower(), PersonRow.active.is_(True)).limit(2)
+    ).all()
+    if len(rows) != 1:
+        return None
+    return Person(rows[0].chat_id, *(getattr(rows[0], field) for field in _FIELDS))

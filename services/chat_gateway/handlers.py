@@ -1,0 +1,68 @@
+"""Takes what the dispatcher wants said: a row each, in the batch's transaction; once that is safe, straight on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from common import codec
+from common.bus.port import Delivery
+from common.messages import Envelope, Message
+from common.topology import CHAT_GATEWAY_QUEUE
+from common.unit_of_work import UnitOfWork
+from common.worker import Received, Tick
+from services.chat_gateway.deliverer import Deliverer
+from services.chat_gateway.deliveries import LEASE, RENEW_EVERY, SWEEP_EVERY, Deliveries
+from services.chat_gateway.jobs import Job, job_of
+from services.chat_gateway.schedule import Schedule
+
+IN_HAND_MOST = 5_000
+"""Jobs in memory; in a storm the rest waits in the record, and the sweep brings it as room comes."""
+
+
+class ChatGatewayHandler:
+    """`SendChatMessage`, `UpdateChatMessage` and `LookUpPerson` become rows and then jobs of the deliverer."""
+
+    name = "chat-gateway"
+    queue = CHAT_GATEWAY_QUEUE.name
+
+    def __init__(self, deliveries: Deliveries, schedule: Schedule, deliverer: Deliverer) -> None:
+        self._deliveries = deliveries
+        self._schedule = schedule
+        self._deliverer = deliverer
+
+    def decode(self, delivery: Delivery) -> Envelope[Message]:
+        """Return the message; raises `BadMessage` for what this release does not know."""
+        return codec.decode(delivery)
+
+    def handle(self, work: UnitOfWork, batch: Sequence[Received[Envelope[Message]]]) -> None:
+        """Write a row for each message; two or three statements however many they are."""
+        jobs = [job_of(received.message, work.now) for received in batch]
+        ours = self._deliveries.add(work, jobs, self._room())
+        work.after_commit(self._hand_over(work, ours))
+
+    def ticks(self) -> tuple[Tick, ...]:
+        """Return what happens by itself: claims are renewed, and what is nobody's any more is taken over."""
+        return (Tick("renew_claims", RENEW_EVERY, self._renew), Tick("sweep_chat", SWEEP_EVERY, self._sweep))
+
+    def _renew(self, work: UnitOfWork) -> None:
+        until = self._deliveries.renew(work, self._schedule.in_hand)
+        work.after_commit(lambda: self._deliverer.renewed(until))
+
+    def _sweep(self, work: UnitOfWork) -> None:
+        room = self._room()
+        jobs = self._deliveries.take_over(work, room) if room else []
+        if jobs:
+            work.after_commit(self._hand_over(work, jobs))
+
+    def _hand_over(self, work: UnitOfWork, jobs: Sequence[Job]) -> Callable[[], None]:
+        done = self._deliveries.finished(work, self._schedule.unsure(jobs))
+        until = work.now + LEASE
+
+        def hand_over() -> None:
+            self._deliverer.claimed(until)
+            self._schedule.add(jobs, done)
+
+        return hand_over
+
+    def _room(self) -> int:
+        return max(0, IN_HAND_MOST - len(self._schedule))

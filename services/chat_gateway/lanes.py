@@ -1,0 +1,141 @@
+"""Pure: one recipient's messages, which of them goes next, and when. Times are seconds of any steady clock.
+
+Persons: strictly by sequence. A gap means that an earlier message is still on its way (in a dead process's outbox,
+say); it is waited for, but not for ever. Channels and look-ups: as they came.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from services.chat_gateway.jobs import Job
+
+GAP_SECONDS = 5.0
+PER_SECOND = 1.0
+"""Messages a second and channel that Slack takes; short bursts are allowed."""
+BURSTS: Mapping[str, int] = {"person": 3, "channel": 2, "look_up": 1}
+"""A conversation should feel immediate: question, answer and next question go at once."""
+
+
+@dataclass(slots=True)
+class TokenBucket:
+    """Allows `burst` at once and `rate` a second after that."""
+
+    rate: float
+    burst: int
+    _tokens: float = field(init=False)
+    _at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._tokens = float(self.burst)
+
+    def free_at(self, now: float) -> float:
+        """Return when the next token is there; `now` if there is one."""
+        self._fill(now)
+        return now if self._tokens >= 1 else now + (1 - self._tokens) / self.rate
+
+    def take(self, now: float) -> None:
+        """Use one."""
+        self._fill(now)
+        self._tokens -= 1
+
+    def _fill(self, now: float) -> None:
+        self._tokens = min(float(self.burst), self._tokens + max(0.0, now - self._at) * self.rate)
+        self._at = now
+
+
+class Lane:
+    """The waiting jobs of one recipient. At most one of them is being called at a time."""
+
+    def __init__(self, kind: str) -> None:
+        self.busy = False
+        self.scheduled: float | None = None
+        """When the schedule looks at this lane next; kept here for the schedule."""
+        self.not_before = 0.0
+        """Set while the head waits for its next try."""
+        self.last: int | None = None
+        """The highest sequence that is done; None: nothing is known, so no gap is seen."""
+        self._ordered = kind == "person"
+        self._bucket = TokenBucket(PER_SECOND, BURSTS.get(kind, 1))
+        self._waiting: list[tuple[int, int, float, Job]] = []
+        self._arrivals = itertools.count()
+        self._highest: int | None = None
+        self._last_success = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, job: Job, now: float) -> None:
+        """Queue `job`."""
+        if self._ordered:
+            self._highest = job.sequence if self._highest is None else max(self._highest, job.sequence)
+        heapq.heappush(self._waiting, (job.sequence if self._ordered else 0, next(self._arrivals), now, job))
+
+    def knows(self, sequence: int) -> None:
+        """Learn that everything up to `sequence` is done."""
+        self.last = sequence if self.last is None else max(self.last, sequence)
+
+    def reached(self) -> int | None:
+        """Return the highest sequence that is done or waits here; None: nothing is known."""
+        known = [sequence for sequence in (self.last, self._highest) if sequence is not None]
+        return max(known) if known else None
+
+    def next_at(self, now: float, blocked: Mapping[str, float]) -> float | None:
+        """Return when the head may go (`now` or earlier: at once); None while there is nothing to do.
+
+        Args:
+            now: the time.
+            blocked: until when each method must not be called, as the chat system asked.
+        """
+        if self.busy or not self._waiting:
+            return None
+        sequence, _, added, job = self._waiting[0]
+        if self._superseded(job):
+            return now
+        times = [self.not_before, blocked.get(job.calls, 0.0)]
+        if self._ordered and self.last is not None and sequence > self.last + 1:
+            times.append(added + GAP_SECONDS)
+        if job.calls == "send":
+            times.append(self._bucket.free_at(now))
+        return max(times)
+
+    def take(self, now: float) -> tuple[Job, float]:
+        """Take the head, which `next_at` allows; returns it with the time at which its patience began."""
+        _, _, added, job = heapq.heappop(self._waiting)
+        job.superseded = self._superseded(job)
+        if job.calls == "send":
+            self._bucket.take(now)
+        self.busy = True
+        return job, max(added, self._last_success)
+
+    def done(self, job: Job, now: float, *, success: bool) -> None:
+        """Go on with the next."""
+        self.busy = False
+        self.not_before = 0.0
+        if success:
+            self._last_success = now
+        if self._ordered:
+            self.knows(job.sequence)
+
+    def again(self, job: Job, since: float, not_before: float) -> None:
+        """Put `job` back at the head, for another try."""
+        self.busy = False
+        self.not_before = not_before
+        heapq.heappush(self._waiting, (job.sequence if self._ordered else 0, -1, since, job))
+
+    def clear(self) -> list[Job]:
+        """Forget everything that waits and return it."""
+        jobs = [job for _, _, _, job in self._waiting]
+        self._waiting.clear()
+        self._highest = None
+        return jobs
+
+    def _superseded(self, job: Job) -> bool:
+        if job.kind != "update":
+            return False
+        return any(
+            other is not job and other.kind == "update" and other.target == job.target for *_, other in self._waiting
+        )

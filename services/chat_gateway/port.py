@@ -1,0 +1,122 @@
+"""What every chat system can do, and how it can fail. Owned by the gateway; adapters are found by entry point.
+
+ChatFailure
+├── ChatRateLimited    wait so long, then the same call may work
+├── ChatUnavailable    nothing was carried out; the same call may work later
+├── ChatUncertain      it may have been carried out: look before repeating it
+└── ChatRefused        it will never work: nobody there, not allowed, not accepted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from starlette.routing import BaseRoute
+
+from common.errors import SecuritybotError
+from common.messages import ChatContent, Recipient, ReplyReceived
+from common.service import Runnable
+
+
+class ChatFailure(SecuritybotError):
+    """Base of what a call to a chat system can end in."""
+
+
+class ChatRateLimited(ChatFailure):
+    """The chat system asks to wait; nothing was carried out."""
+
+    def __init__(self, method: str, retry_after: float) -> None:
+        super().__init__(f"{method}: rate limited for {retry_after:g} s")
+        self.method = method
+        self.retry_after = retry_after
+
+
+class ChatUnavailable(ChatFailure):
+    """The chat system cannot be reached or cannot work; nothing was carried out."""
+
+
+class ChatUncertain(ChatFailure):
+    """The answer was lost: the call may or may not have been carried out."""
+
+
+class ChatRefused(ChatFailure):
+    """The chat system says no, and will say so every time. `reason` is its own word for it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Where a message can be seen: what `update` needs."""
+
+    channel: str
+    posted_as: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in the chat system's directory. User name and e-mail address are in lower case."""
+
+    chat_id: str
+    username: str
+    email: str | None
+    display_name: str
+    time_zone: str | None
+    locale: str | None
+    active: bool
+    """False for who has left, and for bots: neither is ever asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a person wrote or clicked. The same event always has the same id, however often it is delivered."""
+
+    id: str
+    message: ReplyReceived
+
+
+class Intake(Protocol):
+    """Where an adapter puts what comes in.
+
+    Both calls return once it is safe, and only then may the adapter acknowledge it to the chat system.
+
+    Raises:
+        Temporary: it is not safe; leave it unacknowledged, so that it comes again.
+    """
+
+    def replies(self, replies: Sequence[Reply]) -> None: ...
+
+    def people(self, people: Sequence[Person]) -> None: ...
+
+
+class Chat(Protocol):
+    """A chat system. Its methods are called from several threads at once and raise only `ChatFailure`s."""
+
+    def send(self, recipient: Recipient, content: ChatContent, message_id: str) -> Posted:
+        """Post once. `message_id` is kept beside the message, so that `find` recognises it."""
+
+    def update(self, channel: str, posted_as: str, content: ChatContent, message_id: str) -> None:
+        """Let a posted message show `content` instead; `message_id` is that of the post."""
+
+    def find(self, recipient: Recipient, message_id: str, since: datetime) -> Posted | None:
+        """Look whether `message_id` was posted after `since`; after a lost answer or for a process that died."""
+
+    def directory(self) -> Iterator[Person]:
+        """Return everybody."""
+
+    def look_up(self, handle: str) -> Person | None:
+        """Ask for one person by chat id or e-mail address, or by user name where the chat system can."""
+
+    def listen(self, intake: Intake) -> Sequence[Runnable]:
+        """Return what has to run so that replies arrive; nothing where they come over HTTP or are published."""
+
+    def routes(self, intake: Intake) -> Sequence[BaseRoute]:
+        """Return the HTTP routes by which replies arrive."""
+
+    def check(self) -> str | None:
+        """Tell what is wrong (for /readyz and `securitybot check`), or None."""
