@@ -1,0 +1,215 @@
+"""Slack as a chat system."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from starlette.routing import BaseRoute
+
+from common.clock import Clock, SystemClock
+from common.logs import get_logger
+from common.messages import ChatContent, Recipient
+from common.service import Runnable
+from common.settings import Settings
+from services.chat_gateway.port import ChatFailure, ChatRefused, Intake, Person, Posted
+from services.chat_gateway.slack import translate
+from services.chat_gateway.slack.blocks import render
+from services.chat_gateway.slack.http_events import HttpEvents
+from services.chat_gateway.slack.inbound import Inbound
+from services.chat_gateway.slack.socket_mode import SocketMode
+from services.chat_gateway.slack.web import TIMEOUT, SlackWeb
+
+log = get_logger(__name__)
+
+EVENT_TYPE = "securitybot_message"
+PAGE = 200
+MOST_PAGES = 20
+"""Of a channel's history, where a message is looked for: 4,000 messages since it was decided."""
+CLOCK_SKEW = timedelta(seconds=60)
+CHECK_EVERY = timedelta(seconds=30)
+UNREADABLE = frozenset({"missing_scope", "not_in_channel", "method_not_supported_for_channel_type"})
+NOBODY = frozenset({"users_not_found", "user_not_found", "user_not_visible"})
+
+
+class SlackChat:
+    """Web API, and Socket Mode or HTTP events."""
+
+    def __init__(
+        self,
+        web: SlackWeb,
+        app_token: str | None = None,
+        signing_secret: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._web = web
+        self._app_token = app_token
+        self._signing_secret = signing_secret
+        self._clock = clock or SystemClock()
+        self._channels: dict[str, str] = {}
+        """Person to the channel of their direct messages; Slack never changes it."""
+        self._own: translate.Own | None = None
+        self._checked_at: datetime | None = None
+        self._checking = threading.Lock()
+        self._socket: SocketMode | None = None
+
+    # --- out ------------------------------------------------------------------------------------------------------
+
+    def send(self, recipient: Recipient, content: ChatContent, message_id: str) -> Posted:
+        """Post with the message id as metadata, by which `find` knows it again."""
+        channel = self._channel(recipient)
+        post = {"channel": channel, "unfurl_links": False, "unfurl_media": False}
+        answer = self._web.call("chat.postMessage", post | _message(content, message_id), creates=True)
+        return Posted(str(answer.get("channel") or channel), str(answer.get("ts")))
+
+    def update(self, channel: str, posted_as: str, content: ChatContent, message_id: str) -> None:
+        """Replace the message; doing it twice shows the same."""
+        self._web.call("chat.update", {"channel": channel, "ts": posted_as} | _message(content, message_id))
+
+    def find(self, recipient: Recipient, message_id: str, since: datetime) -> Posted | None:
+        """Look through the channel's history. Where the app may not read it, nothing is found."""
+        channel = self._channel(recipient)
+        since -= CLOCK_SKEW
+        history = {"channel": channel, "oldest": f"{since.timestamp():.6f}", "include_all_metadata": True}
+        try:
+            for message in self._pages("conversations.history", history, "messages", MOST_PAGES):
+                if self._is_ours(message, message_id):
+                    return Posted(channel, str(message.get("ts")))
+        except ChatRefused as error:
+            if error.reason not in UNREADABLE:
+                raise
+            log.warning("chat_history_unreadable", channel=channel, reason=error.reason)
+        return None
+
+    def _pages(
+        self, method: str, arguments: Mapping[str, Any], field: str, most: int | None = None
+    ) -> Iterator[Mapping[str, Any]]:
+        """Return the objects of `field` of all pages, of at most `most`."""
+        cursor, pages = "", 0
+        while most is None or pages < most:
+            page = self._web.call(method, {**arguments, "limit": PAGE} | ({"cursor": cursor} if cursor else {}))
+            yield from _objects(page.get(field))
+            cursor, pages = _next(page), pages + 1
+            if not cursor:
+                return
+
+    def _is_ours(self, message: Mapping[str, Any], message_id: str) -> bool:
+        metadata = message.get("metadata")
+        if not isinstance(metadata, dict) or metadata.get("event_type") != EVENT_TYPE:
+            return False
+        payload = metadata.get("event_payload")
+        ours = message.get("bot_id") == self.own().bot_id
+        return ours and isinstance(payload, dict) and payload.get("message_id") == message_id
+
+    def _channel(self, recipient: Recipient) -> str:
+        if recipient.kind == "channel":
+            return recipient.id
+        known = self._channels.get(recipient.id)
+        if known is None:
+            opened = self._web.call("conversations.open", {"users": recipient.id}).get("channel")
+            known = opened.get("id") if isinstance(opened, dict) else None
+            if not isinstance(known, str):
+                raise ChatRefused("no_channel")
+            self._channels[recipient.id] = known
+        return known
+
+    # --- people ---------------------------------------------------------------------------------------------------
+
+    def directory(self) -> Iterator[Person]:
+        """Return everybody, a page of the Web API at a time."""
+        users = self._pages("users.list", {"include_locale": True}, "members")
+        return (person for user in users if (person := translate.person(user)) is not None)
+
+    def look_up(self, handle: str) -> Person | None:
+        """Ask for a chat id or an e-mail address. Slack cannot be asked for a user name."""
+        try:
+            if "@" in handle:
+                answer = self._web.call("users.lookupByEmail", {"email": handle})
+            elif handle.isascii() and handle.isalnum() and handle[:1] in ("U", "W"):
+                answer = self._web.call("users.info", {"user": handle, "include_locale": True})
+            else:
+                return None
+        except ChatRefused as error:
+            if error.reason in NOBODY:
+                return None
+            raise
+        return translate.person(answer.get("user"))
+
+    # --- in -------------------------------------------------------------------------------------------------------
+
+    def listen(self, intake: Intake) -> Sequence[Runnable]:
+        """Return the Socket Mode listener, unless events come over HTTP."""
+        if self._signing_secret is not None or self._app_token is None:
+            return ()
+        self._socket = SocketMode(self._app_token, self._web.client, Inbound(self.own, intake, self._clock))
+        return (self._socket,)
+
+    def routes(self, intake: Intake) -> Sequence[BaseRoute]:
+        """Return the signed HTTP routes, where a signing secret is set."""
+        if self._signing_secret is None:
+            return ()
+        return HttpEvents(self._signing_secret, Inbound(self.own, intake, self._clock), self._clock).routes()
+
+    # --- well? ----------------------------------------------------------------------------------------------------
+
+    def own(self) -> translate.Own:
+        """Return who we are at Slack; asked once.
+
+        Raises:
+            ChatFailure: it cannot be asked now.
+        """
+        if self._own is None:
+            self._own = self._authenticate()
+        return self._own
+
+    def check(self) -> str | None:
+        """Tell whether Slack takes our token and, in Socket Mode, whether the socket is open and alive."""
+        with self._checking:
+            now = self._clock.now()
+            if self._checked_at is None or now - self._checked_at > CHECK_EVERY:
+                try:
+                    self._own = self._authenticate()
+                except ChatFailure as error:
+                    return str(error)
+                self._checked_at = now
+        return None if self._socket is None or self._socket.connected() else "Slack's socket is not connected"
+
+    def _authenticate(self) -> translate.Own:
+        answer = self._web.call("auth.test", {})
+        return translate.Own(str(answer.get("user_id")), str(answer.get("bot_id")))
+
+
+def from_settings(settings: Settings, timeout: float = TIMEOUT) -> SlackChat:
+    """Entry point `slack`."""
+    token, app_token, secret = settings.slack_bot_token, settings.slack_app_token, settings.slack_signing_secret
+    assert token is not None, "settings have checked it"
+    return SlackChat(
+        SlackWeb(token.get_secret_value(), settings.slack_api_url, timeout),
+        app_token.get_secret_value() if app_token else None,
+        secret.get_secret_value() if secret else None,
+    )
+
+
+def _message(content: ChatContent, message_id: str) -> dict[str, Any]:
+    """Return what a post and an update have in common. Nothing in it is interpreted, mentions or unfurls."""
+    text, blocks = render(content)
+    return {
+        "text": text,
+        "blocks": blocks,
+        "mrkdwn": False,
+        "parse": "none",
+        "link_names": False,
+        "metadata": {"event_type": EVENT_TYPE, "event_payload": {"message_id": message_id}},
+    }
+
+
+def _objects(value: object) -> Iterator[Mapping[str, Any]]:
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+
+
+def _next(page: Mapping[str, Any]) -> str:
+    metadata = page.get("response_metadata")
+    cursor = metadata.get("next_cursor") if isinstance(metadata, dict) else None
+    return cursor if isinstance(cursor, str) else ""

@@ -1,0 +1,52 @@
+"""What both ways in share: translate, make safe, and only then let the caller acknowledge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from common import metrics
+from common.clock import Clock
+from common.errors import Temporary
+from common.logs import get_logger
+from services.chat_gateway.port import ChatFailure, Intake, Person, Reply
+from services.chat_gateway.slack import translate
+
+log = get_logger(__name__)
+
+Kind = Literal["event", "click"]
+
+
+class Inbound:
+    """Takes Slack's payloads."""
+
+    def __init__(self, own: Callable[[], translate.Own], intake: Intake, clock: Clock) -> None:
+        self._own = own
+        self._intake = intake
+        self._clock = clock
+
+    def take(self, payloads: Sequence[tuple[Kind, object]]) -> None:
+        """Return once everything in `payloads` is safe, in their order.
+
+        Raises:
+            Temporary: nothing may be acknowledged; all of it comes again.
+        """
+        try:
+            own = self._own()
+        except ChatFailure as error:
+            raise Temporary(f"who we are at Slack is not known: {error}") from error
+        now = self._clock.now()
+        results = [
+            translate.event(payload, own, now) if kind == "event" else translate.click(payload, own, now)
+            for kind, payload in payloads
+        ]
+        for result in results:
+            if isinstance(result, translate.Ignored):
+                metrics.REPLIES.labels("ignored").inc()
+                log.debug("slack_event_ignored", reason=result.reason)
+        people = [result for result in results if isinstance(result, Person)]
+        if people:
+            self._intake.people(people)
+        replies = [result for result in results if isinstance(result, Reply)]
+        if replies:
+            self._intake.replies(replies)

@@ -1,0 +1,168 @@
+"""Pure: what Slack tells becomes a reply, a person, or is ignored with a reason.
+
+Only direct messages and clicks of people count: bots, edits, other channels and other apps' messages do not. The
+payload comes from Slack (a signed request, or the socket that we opened), but nothing in it is taken for granted: its
+shape is checked field by field, and what a person wrote is cut to a length.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from common.ids import derived_id
+from common.messages import ReplyReceived
+from services.chat_gateway.port import Person, Reply
+
+MOST_TEXT = 4_000
+MOST_ID = 64
+MOST_FIELD = 255
+MOST_SUBJECT = 255
+HUMAN_SUBTYPES = (None, "file_share")
+"""`file_share`: a person answered with a screenshot beside the words."""
+_LINK = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Who we are at Slack, from `auth.test`."""
+
+    user_id: str
+    bot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Nothing for us; `reason` is for the log."""
+
+    reason: str
+
+
+Translated = Reply | Person | Ignored
+
+
+def event(payload: object, own: Own, now: datetime) -> Translated:
+    """Translate the body of an Events API callback."""
+    body = _mapping(payload)
+    inner = _mapping(body.get("event"))
+    match inner.get("type"):
+        case "message":
+            return _message(body, inner, own, now)
+        case "user_change" | "team_join":
+            return person(inner.get("user")) or Ignored("not a person")
+        case _:
+            return Ignored("other event")
+
+
+def click(payload: object, own: Own, now: datetime) -> Translated:
+    """Translate an interactivity payload."""
+    body = _mapping(payload)
+    if body.get("type") != "block_actions":
+        return Ignored("other interaction")
+    message, channel = _mapping(body.get("message")), _mapping(body.get("channel"))
+    who = _text(_mapping(body.get("user")), "id", MOST_ID)
+    pressed = [action for action in _list(body.get("actions")) if _mapping(action).get("type") == "button"]
+    trigger = _text(body, "trigger_id", MOST_FIELD)
+    if not _text(channel, "id", MOST_ID).startswith("D"):
+        return Ignored("click outside direct messages")
+    if message.get("bot_id") != own.bot_id:
+        return Ignored("click in a message that is not ours")
+    if not who or not pressed or not trigger:
+        return Ignored("incomplete click")
+    action = _mapping(pressed[0])
+    name = _text(action, "action_id", MOST_FIELD)
+    if not name:
+        return Ignored("incomplete click")
+    reply = ReplyReceived(
+        person_id=who,
+        text=_comment(body),
+        action=name,
+        subject=_text(action, "value", MOST_SUBJECT) or None,
+        received_at=_moment(action.get("action_ts"), now),
+    )
+    return Reply(derived_id("slack", "click", who, trigger), reply)
+
+
+def person(payload: object) -> Person | None:
+    """Translate a user object; bots and who has left are not active."""
+    user = _mapping(payload)
+    profile = _mapping(user.get("profile"))
+    chat_id = _text(user, "id", MOST_ID)
+    if not chat_id:
+        return None
+    username = _text(user, "name", MOST_FIELD)
+    shown = _text(profile, "display_name", MOST_FIELD) or _text(profile, "real_name", MOST_FIELD)
+    left = any(user.get(flag) is True for flag in ("deleted", "is_bot", "is_workflow_bot"))
+    return Person(
+        chat_id,
+        username.lower()[:MOST_FIELD],
+        _text(profile, "email", MOST_FIELD).lower()[:MOST_FIELD] or None,
+        shown or username or chat_id,
+        _text(user, "tz", MOST_ID) or None,
+        _text(user, "locale", 16) or None,
+        active=not left and chat_id != "USLACKBOT",
+    )
+
+
+def plain(text: str) -> str:
+    """Return what a person typed: links and mentions as they were shown, entities as characters."""
+    shown = _LINK.sub(lambda match: match[2] or match[1].lstrip("!"), text)
+    return html.unescape(shown) if "&" in shown else shown
+
+
+def _message(body: Mapping[str, Any], inner: Mapping[str, Any], own: Own, now: datetime) -> Translated:
+    who = _text(inner, "user", MOST_ID)
+    event_id = _text(body, "event_id", MOST_FIELD)
+    if inner.get("channel_type") != "im":
+        return Ignored("not a direct message")
+    if inner.get("subtype") not in HUMAN_SUBTYPES:
+        return Ignored("edit, deletion or notice")
+    if any(inner.get(field) for field in ("bot_id", "app_id", "bot_profile", "hidden")) or who == own.user_id:
+        return Ignored("by a bot")
+    if not who or not event_id:
+        return Ignored("incomplete message")
+    text = plain(_text(inner, "text", 4 * MOST_TEXT)).strip()[:MOST_TEXT]
+    if not text:
+        return Ignored("no words")
+    reply = ReplyReceived(person_id=who, text=text, received_at=_moment(inner.get("ts"), now))
+    return Reply(derived_id("slack", "event", event_id), reply)
+
+
+def _comment(body: Mapping[str, Any]) -> str:
+    """Return the text of the comment field: the only text field that our messages have."""
+    values = _mapping(_mapping(body.get("state")).get("values"))
+    for block in values.values():
+        for element in _mapping(block).values():
+            if _mapping(element).get("type") == "plain_text_input":
+                return _text(_mapping(element), "value", MOST_TEXT).strip()
+    return ""
+
+
+def _moment(stamp: object, now: datetime) -> datetime:
+    """Return when it was said, by Slack's clock; never later than now, and now where Slack does not tell."""
+    if not isinstance(stamp, str) or not re.fullmatch(r"[0-9]{9,11}\.[0-9]{1,6}", stamp):
+        return now
+    try:
+        return min(now, datetime.fromtimestamp(float(stamp), UTC))
+    except (ValueError, OverflowError, OSError):
+        return now
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(values: Mapping[str, Any], name: str, most: int) -> str:
+    """Return a text field, cut to `most`; empty where it is missing, or no text that can be stored."""
+    value = values.get(name)
+    if not isinstance(value, str):
+        return ""
+    return value.encode("utf-8", "replace").decode("utf-8")[:most]
