@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from common.ids import derived_id
+
 HASH_PATTERN = r"^[0-9a-f]{64}$"
 
 
@@ -67,3 +69,8 @@ class Alert(BaseModel):
     event_time: datetime
     received_at: datetime
     context: dict[str, Any] | None = None
+
+
+def accepted_id(alert_hash: str) -> str:
+    """Return the id of the `AlertAccepted` of an alert: the same however often it is announced."""
+    return derived_id("accepted", alert_hash)

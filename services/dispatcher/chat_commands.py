@@ -68,6 +68,8 @@ class Commands(BaseModel):
         seen: dict[str, str] = {}
         for meaning, command in self.all():
             for word in command.words:
+                if not _normal(word):
+                    raise ValueError(f"{meaning} has {word!r} among its words, which is nothing but punctuation")
                 other = seen.setdefault(_normal(word), meaning)
                 if other != meaning:
                     raise ValueError(f"{word!r} is a word of both {other} and {meaning}")

@@ -97,8 +97,7 @@ def _typed(turn: Turn, command: ChatCommand) -> None:
         case Meaning.TEST:
             turn.decide(MakeTestAlert())
         case Meaning.START:
-            turn.decide(Start())
-            turn.tell("started")
+            turn.decide(Start(*turn.next_message()))
         case Meaning.STOP | Meaning.IGNORE:
             _silence(turn, command)
         case Meaning.UNKNOWN:

@@ -105,7 +105,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Take the person off the blacklist where they put themselves on it."""
+    """Take the person off the blacklist where they put themselves on it, and tell them."""
+
+    message_id: str
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import holidays
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from common.alerts import Resolution, Severity
 from services.dispatcher.business_hours import BusinessHours
@@ -59,6 +59,12 @@ class Policy(_Model):
     """Resolutions that the reporting channel hears of."""
     channel: str | None = None
     """Another reporting channel than `SECURITYBOT_REPORTING_CHANNEL`."""
+
+    @model_validator(mode="after")
+    def _watchdog_last(self) -> Policy:
+        if self.escalate_within < self.answer_within:
+            raise ValueError("escalate_within must not be shorter than answer_within")
+        return self
 
 
 class PolicyChange(_Model):
@@ -151,6 +157,13 @@ class Policies(_Model):
     titles: tuple[TitlePolicy, ...] = ()
     working_hours: WorkingHours = WorkingHours()
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _every_policy_holds(self) -> Policies:
+        for title in ("", *(rule.match for rule in self.titles)):
+            for severity in Severity:
+                self.of(title, severity)
+        return self
 
     @cached_property
     def _known(self) -> dict[tuple[str, Severity], Policy]:

@@ -96,6 +96,7 @@ class Texts(BaseModel):
     hello: Annotated[str, Takes("name")]
     help: _Plain
     started: _Plain
+    start_refused: _Plain
     stopped: Annotated[str, Takes("duration")]
     ignored_now: _Titled
     ignore_usage: Annotated[str, Takes("longest")]

@@ -1,0 +1,99 @@
+"""What happens by itself: deadlines of conversations, and the watchdog over every alert."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from common.alerts import Status, accepted_id
+from common.logs import get_logger
+from common.messages import AlertAccepted
+from common.records.tables import ConversationRow
+from common.unit_of_work import UnitOfWork
+from common.worker import Tick
+from services.dispatcher.configuration import Configuration
+from services.dispatcher.conversation_events import TimePassed, WatchdogBarked
+from services.dispatcher.desk import ALERTS, Desk
+from services.dispatcher.secretary import Secretary
+from services.dispatcher.verdicts import alert_of
+
+log = get_logger(__name__)
+
+MOST = 200
+UNHANDLED_AFTER = timedelta(minutes=2)
+"""An accepted alert that the dispatcher has not seen by then is announced again; the inbox knows one that comes late."""
+
+
+class Deadlines:
+    """The dispatcher's periodic work; due rows are locked, so that replicas share it."""
+
+    def __init__(self, config: Configuration) -> None:
+        self._config = config
+
+    def ticks(self) -> tuple[Tick, ...]:
+        """Return what the worker runs periodically."""
+        return (
+            Tick("conversations", 1.0, self.move_on),
+            Tick("watchdog", 5.0, self.escalate),
+            Tick("unhandled", 30.0, self.announce_again),
+        )
+
+    def move_on(self, work: UnitOfWork) -> None:
+        """Let time pass for every conversation in which something is due."""
+        talks = ConversationRow.__table__
+        due = work.connection.scalars(
+            select(talks.c.person_id)
+            .where(talks.c.due_at <= work.now)
+            .order_by(talks.c.due_at)
+            .limit(MOST)
+            .with_for_update(skip_locked=True)
+        ).all()
+        self._each(work, [(person_id, None) for person_id in due])
+
+    def escalate(self, work: UnitOfWork) -> None:
+        """Give every alert a verdict whose time is up, whatever part did not do its work."""
+        rows = work.connection.execute(
+            select(ALERTS)
+            .where(ALERTS.c.status.in_([Status.OPEN, Status.IN_PROGRESS]), ALERTS.c.escalate_at <= work.now)
+            .order_by(ALERTS.c.escalate_at)
+            .limit(MOST)
+            .with_for_update(skip_locked=True)
+        ).all()
+        if not rows:
+            return
+        log.warning("watchdog_escalates", alerts=len(rows), first=rows[0].hash)
+        questions = {(row.person_id, row.question_id) for row in rows if row.question_id is not None}
+        self._each(work, sorted(questions))
+        desk = Desk(work)
+        secretary = Secretary(desk, self._config)
+        for row in desk.unresolved([row.hash for row in rows]):
+            secretary.overdue(row)
+        desk.save()
+
+    def announce_again(self, work: UnitOfWork) -> None:
+        """Emit AlertAccepted again for alerts that never got here."""
+        rows = work.connection.execute(
+            select(ALERTS)
+            .where(
+                ALERTS.c.status == Status.OPEN,
+                ALERTS.c.escalate_at.is_(None),
+                ALERTS.c.received_at < work.now - UNHANDLED_AFTER,
+            )
+            .limit(MOST)
+        ).all()
+        for row in rows:
+            work.emit(AlertAccepted(alert=alert_of(row)), about=row.hash, message_id=accepted_id(row.hash))
+        if rows:
+            log.warning("announced_again", alerts=len(rows))
+
+    def _each(self, work: UnitOfWork, due: list[tuple[str, str | None]]) -> None:
+        if not due:
+            return
+        desk = Desk(work)
+        secretary = Secretary(desk, self._config)
+        desk.load_people([person_id for person_id, _ in due])
+        desk.load_conversations([person_id for person_id, _ in due])
+        for person_id, question_id in due:
+            secretary.tell_of(person_id, TimePassed() if question_id is None else WatchdogBarked(question_id))
+        desk.save()

@@ -1,0 +1,260 @@
+"""What a batch works on: people, conversations and silences, loaded with a query each and saved at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, case, insert, literal, null, select, union_all, update
+
+from common.alerts import Status
+from common.records.tables import AlertRow, BlacklistRow, ConversationRow, IgnoredRow, PersonRow
+from common.records.upsert import upsert
+from common.unit_of_work import UnitOfWork
+from services.dispatcher.conversation_state import Conversation
+from services.dispatcher.owners import Directory, Person
+
+ALERTS = AlertRow.__table__
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Somebody is not asked: at all (`title` is None), or about one title."""
+
+    title: str | None
+    added_by: str
+    reason: str
+    until: datetime
+
+
+@dataclass(slots=True)
+class _Loaded:
+    conversation: Conversation
+    version: int
+    """0: there is no row yet."""
+    changed: bool = False
+
+
+class Desk:
+    """The working set of one unit of work. Everything loaded for update stays locked until the commit."""
+
+    def __init__(self, work: UnitOfWork) -> None:
+        self.work = work
+        self.directory = Directory(())
+        self._people: dict[str, Person] = {}
+        self._talks: dict[str, _Loaded] = {}
+        self._silences: dict[str, list[Silence]] = {}
+        self._placements: list[dict[str, Any]] = []
+
+    # --- loading ------------------------------------------------------------------------------------------------
+
+    def load_people(self, handles: Iterable[str]) -> None:
+        """Load everybody whose chat id, e-mail address or user name is among `handles`."""
+        wanted = {handle for handle in handles if handle not in self._people}
+        if not wanted:
+            return
+        lowered = {handle.lower().removeprefix("@") for handle in wanted}
+        people = PersonRow.__table__
+        rows = self.work.connection.execute(
+            union_all(
+                select(people).where(people.c.chat_id.in_(wanted)),
+                select(people).where(people.c.username.in_(lowered)),
+                select(people).where(people.c.email.in_(lowered)),
+            )
+        )
+        for row in rows:
+            self._people[row.chat_id] = Person(
+                row.chat_id, row.username, row.email, row.display_name, row.time_zone, row.active
+            )
+        self.directory = Directory(self._people.values())
+
+    def load_conversations(self, person_ids: Iterable[str]) -> None:
+        """Lock and load the conversations of these people, and what silences them; in one order everywhere."""
+        wanted = sorted({person_id for person_id in person_ids if person_id not in self._talks})
+        if not wanted:
+            return
+        talks = ConversationRow.__table__
+        rows = self.work.connection.execute(
+            select(talks).where(talks.c.person_id.in_(wanted)).order_by(talks.c.person_id).with_for_update()
+        )
+        found = {row.person_id: row for row in rows}
+        for person_id in wanted:
+            row = found.get(person_id)
+            if row is None:
+                self._talks[person_id] = _Loaded(Conversation(person_id=person_id), version=0)
+            else:
+                self._talks[person_id] = _Loaded(Conversation.model_validate(row.state), row.version)
+            self._silences[person_id] = []
+        self._load_silences(wanted)
+
+    def _load_silences(self, person_ids: Sequence[str]) -> None:
+        black, ignored, now = BlacklistRow.__table__, IgnoredRow.__table__, self.work.now
+        rows = self.work.connection.execute(
+            union_all(
+                select(black.c.person_id, null().label("title"), black.c.added_by, black.c.reason, black.c.until).where(
+                    black.c.person_id.in_(person_ids), black.c.until > now, black.c.lifted_at.is_(None)
+                ),
+                select(
+                    ignored.c.person_id, ignored.c.title, ignored.c.added_by, ignored.c.reason, ignored.c.until
+                ).where(ignored.c.person_id.in_(person_ids), ignored.c.until > now, ignored.c.lifted_at.is_(None)),
+            )
+        )
+        for row in rows:
+            self._silences[row.person_id].append(Silence(row.title, row.added_by, row.reason, row.until))
+
+    # --- people and conversations ---------------------------------------------------------------------------------
+
+    def person(self, person_id: str) -> Person:
+        """Return the person; somebody whom the directory does not know (yet) is known by their id alone."""
+        self.load_people([person_id])
+        return self._people.get(person_id) or Person(person_id, person_id, None, person_id, None, active=True)
+
+    def conversation(self, person_id: str) -> Conversation:
+        """Return where the conversation stands."""
+        self.load_conversations([person_id])
+        return self._talks[person_id].conversation
+
+    def keep(self, conversation: Conversation) -> None:
+        """Take the conversation's new state."""
+        loaded = self._talks[conversation.person_id]
+        loaded.changed = loaded.changed or conversation != loaded.conversation
+        loaded.conversation = conversation
+
+    def silence(self, person_id: str, title: str) -> Silence | None:
+        """Return what keeps the person from being asked about `title` now, the blacklist first."""
+        matching = [s for s in self._silences.get(person_id, ()) if s.title is None or s.title == title]
+        return min(matching, key=lambda s: s.title is not None, default=None)
+
+    def add_silence(self, person_id: str, silence: Silence) -> None:
+        """Silence from now on, in the record and for the rest of this batch."""
+        self._silences.setdefault(person_id, []).append(silence)
+        values: dict[str, Any] = {
+            "person_id": person_id,
+            "added_by": silence.added_by,
+            "reason": silence.reason,
+            "created_at": self.work.now,
+            "until": silence.until,
+        }
+        if silence.title is None:
+            self.work.insert(BlacklistRow, **values)
+        else:
+            self.work.insert(IgnoredRow, title=silence.title, **values)
+
+    def lift_own_blacklisting(self, person_id: str) -> bool:
+        """End what the person asked for with `stop`. False: only an analyst's entry is there, which stays."""
+        actor = f"person:{person_id}"
+        black = BlacklistRow.__table__
+        self.work.flush()
+        self.work.connection.execute(
+            update(BlacklistRow)
+            .where(black.c.person_id == person_id, black.c.added_by == actor, black.c.lifted_at.is_(None))
+            .values(lifted_at=self.work.now, lifted_by=actor)
+        )
+        silences = self._silences.get(person_id, [])
+        self._silences[person_id] = [s for s in silences if s.title is not None or s.added_by != actor]
+        return not any(s.title is None for s in self._silences[person_id])
+
+    # --- alerts -----------------------------------------------------------------------------------------------------
+
+    def place(self, alert_hash: str, **values: Any) -> None:
+        """Set whom an alert concerns and which question it is part of; written before the next query for alerts."""
+        self._placements.append({"alert_hash": alert_hash} | values)
+
+    def waiting(self, person_id: str) -> list[Row[Any]]:
+        """Return the alerts to ask the person about next: all of one title, that of the worst and oldest."""
+        self.write_alerts()
+        mine = (ALERTS.c.person_id == person_id, ALERTS.c.status == Status.OPEN, ALERTS.c.question_id.is_(None))
+        rank = _severity_rank()
+        first = self.work.connection.execute(
+            select(ALERTS.c.title).where(*mine).order_by(rank.desc(), ALERTS.c.received_at, ALERTS.c.id).limit(1)
+        ).scalar()
+        if first is None:
+            return []
+        return list(
+            self.work.connection.execute(
+                select(ALERTS).where(*mine, ALERTS.c.title == first).order_by(ALERTS.c.received_at, ALERTS.c.id)
+            )
+        )
+
+    def count_waiting(self, person_id: str) -> int:
+        """Return how many alerts wait behind the open question."""
+        self.write_alerts()
+        ids = select(ALERTS.c.id).where(
+            ALERTS.c.person_id == person_id, ALERTS.c.status == Status.OPEN, ALERTS.c.question_id.is_(None)
+        )
+        return len(self.work.connection.execute(ids.limit(1000)).all())
+
+    def of_question(self, question_id: str) -> list[Row[Any]]:
+        """Lock and return the question's alerts that have no verdict yet."""
+        self.write_alerts()
+        return list(
+            self.work.connection.execute(
+                select(ALERTS)
+                .where(ALERTS.c.question_id == question_id, ALERTS.c.resolution.is_(None))
+                .order_by(ALERTS.c.id)
+                .with_for_update()
+            )
+        )
+
+    def alert(self, alert_hash: str) -> Row[Any]:
+        """Return one alert, as it stands now."""
+        self.write_alerts()
+        return self.work.connection.execute(select(ALERTS).where(ALERTS.c.hash == alert_hash)).one()
+
+    def unresolved(self, hashes: Sequence[str]) -> list[Row[Any]]:
+        """Return those of the alerts that have no verdict yet."""
+        self.write_alerts()
+        wanted = (ALERTS.c.hash.in_(hashes), ALERTS.c.resolution.is_(None))
+        return list(self.work.connection.execute(select(ALERTS).where(*wanted).order_by(ALERTS.c.id)))
+
+    def without_person(self) -> list[Row[Any]]:
+        """Return open alerts whose owner is being looked up."""
+        self.write_alerts()
+        return list(
+            self.work.connection.execute(
+                select(ALERTS)
+                .where(ALERTS.c.person_id.is_(None), ALERTS.c.status == Status.OPEN)
+                .order_by(ALERTS.c.received_at)
+                .limit(1000)
+            )
+        )
+
+    def write_alerts(self) -> None:
+        """Write the placements so far."""
+        placements, self._placements = self._placements, []
+        by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for placement in placements:
+            by_columns.setdefault(tuple(sorted(placement)), []).append(placement)
+        for columns, rows in by_columns.items():
+            changed: dict[str, Any] = {name: bindparam(name) for name in columns if name != "alert_hash"}
+            self.work.connection.execute(
+                update(AlertRow).where(ALERTS.c.hash == bindparam("alert_hash")).values(changed), rows
+            )
+
+    # --- saving -----------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write what has changed. A new conversation that another process wrote first fails, and is done again."""
+        self.write_alerts()
+        changed = [loaded for loaded in self._talks.values() if loaded.changed]
+        rows = [
+            {
+                "person_id": loaded.conversation.person_id,
+                "version": loaded.version + 1,
+                "due_at": loaded.conversation.due_at(),
+                "state": loaded.conversation.model_dump(mode="json", exclude_defaults=True)
+                | {"person_id": loaded.conversation.person_id},
+            }
+            for loaded in changed
+        ]
+        new = [row for row in rows if row["version"] == 1]
+        if new:
+            self.work.connection.execute(insert(ConversationRow), new)
+        upsert(self.work.connection, ConversationRow, [row for row in rows if row["version"] != 1])
+
+
+def _severity_rank() -> Any:
+
+    return case({"critical": 3, "high": 2, "medium": 1}, value=ALERTS.c.severity, else_=literal(0))

@@ -1,0 +1,20 @@
+"""Puts the dispatcher together."""
+
+from __future__ import annotations
+
+from common.service import Runtime, Service
+from common.worker import Worker
+from services.dispatcher.configuration import load_configuration
+from services.dispatcher.deadlines import Deadlines
+from services.dispatcher.handlers import DispatcherHandler
+
+
+def build(runtime: Runtime) -> Service:
+    """Return the dispatcher: one worker, with deadlines and watchdog as its periodic work."""
+    settings = runtime.settings
+    config = load_configuration(
+        settings.config_dir, second_factor=settings.auth != "none", reporting_channel=settings.reporting_channel
+    )
+    ticks = Deadlines(config).ticks()
+    worker = Worker(DispatcherHandler(config), runtime.bus, runtime.transactions("dispatcher"), ticks)
+    return Service("dispatcher", [worker])
