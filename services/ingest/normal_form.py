@@ -14,22 +14,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 from common.alerts import Alert, Severity
 from common.errors import BadMessage
+from services.ingest.strict_json import parse_json, text_problem, value_problem
 
 MAX_BODY = 64 * 1024
 """Bytes of one alert."""
-MAX_DEPTH = 64
-"""Levels of nesting in `context`, which is level one."""
-MAX_DIGITS = 300
-"""Digits of an integer in `context`; more is no number that a tool means."""
 MAX_NAME = 255
 MAX_DESCRIPTION = 1024
 MAX_REASON = 16 * 1024
@@ -46,7 +42,6 @@ _RFC3339 = re.compile(
 )
 _NOT_IN_URL = re.compile(r"[\s\x00-\x20\x7f<>\"\\]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BIGGEST = 10**MAX_DIGITS
 
 
 def read_alert(body: bytes, *, routing_key: str, message_id: str | None, received_at: datetime) -> Alert:
@@ -55,8 +50,7 @@ def read_alert(body: bytes, *, routing_key: str, message_id: str | None, receive
     Raises:
         BadMessage: names every field that is wrong and what it has to be.
     """
-    if len(body) > MAX_BODY:
-        raise BadMessage(f"body: {len(body)} bytes; at most {MAX_BODY} are taken, so shorten reason or context")
+    check_size(body)
     return to_alert(parse_json(body), routing_key=routing_key, message_id=message_id, received_at=received_at)
 
 
@@ -100,27 +94,14 @@ def to_body(alert: Alert) -> bytes:
     """
     values = alert.model_dump(mode="json", exclude_none=True, exclude={"received_at"})
     body = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
-    if len(body) > MAX_BODY:
-        raise BadMessage(f"body: {len(body)} bytes; at most {MAX_BODY} are taken, so shorten reason or context")
+    check_size(body)
     return body
 
 
-def parse_json(body: bytes) -> Any:
-    """Return the JSON value in `body`: UTF-8, every key once, no NaN and no Infinity.
-
-    Raises:
-        BadMessage: what is wrong and where.
-    """
-    try:
-        return _DECODER.decode(body.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise BadMessage(f"body: not UTF-8 at byte {error.start}") from None
-    except json.JSONDecodeError as error:
-        raise BadMessage(f"body: not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
-    except RecursionError:
-        raise BadMessage(f"body: nested too deeply; at most {MAX_DEPTH} levels are taken") from None
-    except ValueError:
-        raise BadMessage(f"body: holds an integer of more than {MAX_DIGITS} digits; write it as a string") from None
+def check_size(body: bytes) -> None:
+    """Raise `BadMessage` if the body is larger than one alert may be."""
+    if len(body) > MAX_BODY:
+        raise BadMessage(f"body: {len(body)} bytes; at most {MAX_BODY} are taken, so shorten reason or context")
 
 
 class _Fields:
@@ -254,47 +235,6 @@ def parse_rfc3339(value: str) -> datetime:
     return moment
 
 
-def text_problem(value: str) -> str | None:
-    """Return why a string cannot be kept and shown, or None."""
-    if "\0" in value:
-        return "holds a NUL character"
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return "holds half a surrogate pair, which is no character"
-    return None
-
-
-def value_problem(value: object) -> str | None:
-    """Return why a JSON value cannot be kept as it is, or None. Looks at every level without recursion."""
-    level: list[object] = [value]
-    for _ in range(MAX_DEPTH):
-        below: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                below += item
-                below += item.values()
-            elif isinstance(item, list):
-                below += item
-            elif problem := _scalar_problem(item):
-                return problem
-        if not below:
-            return None
-        level = below
-    return f"nested too deeply; at most {MAX_DEPTH} levels are taken"
-
-
-def _scalar_problem(item: object) -> str | None:
-    if isinstance(item, str):
-        return text_problem(item)
-    if isinstance(item, float) and not math.isfinite(item):
-        return "holds a number that is not finite"
-    if isinstance(item, int) and not -_BIGGEST < item < _BIGGEST:
-        return f"holds an integer of more than {MAX_DIGITS} digits; write it as a string"
-    return None
-
-
 def _computed_hash(
     given: Mapping[str, str | None], event_time: datetime | None, message_id: str | None, received_at: datetime
 ) -> str:
@@ -310,25 +250,9 @@ def _computed_hash(
     return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise BadMessage(f"body: the key {key[:40]!r} is there twice")
-            seen.add(key)
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise BadMessage(f"body: {name} is no JSON; leave it out or write it as a string")
-
-
 def _kind(value: object) -> str:
     names = {bool: "a truth value", int: "a number", float: "a number", list: "a list", dict: "an object"}
     return names.get(type(value), "something else") if not isinstance(value, str) else "a string"
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
 _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))

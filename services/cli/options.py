@@ -1,0 +1,44 @@
+"""Options that several commands share, and the values that they take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_DURATION = re.compile(r"(?:([0-9]{1,3})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?")
+
+
+def duration(value: str) -> timedelta:
+    """Return the length of `2d`, `4h` or `1h30m`."""
+    match = _DURATION.fullmatch(value)
+    if not value or match is None:
+        raise click.BadParameter(f"{value!r} is no duration; write 30m, 4h, 1h30m or 2d")
+    days, hours, minutes = (int(number or 0) for number in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes)
+
+
+def moment(value: str) -> datetime:
+    """Return the moment that a date or an RFC 3339 time names; without a zone it is UTC."""
+    try:
+        parsed = datetime.fromisoformat(value)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{value!r} is no time; write 2026-03-03 or 2026-03-03T12:00:00Z") from None
+
+
+def json_option(function: F) -> F:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")(function)
+
+
+def limit_option(function: F) -> F:
+    """Add `--limit`."""
+    return click.option(
+        "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Rows at the most."
+    )(function)

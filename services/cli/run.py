@@ -1,0 +1,99 @@
+"""`securitybot run`, `migrate` and `demo`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from common.errors import ConfigurationError
+from services.cli.session import is_embedded, read_settings
+
+if TYPE_CHECKING:
+    from common.service import Build
+
+WIRINGS = {
+    "ingest": "services.ingest.wiring",
+    "dispatcher": "services.dispatcher.wiring",
+    "chat-gateway": "services.chat_gateway.wiring",
+    "auth-poller": "services.auth_poller.wiring",
+    "console": "services.console.wiring",
+}
+ALL = ("ingest", "dispatcher", "chat-gateway", "auth-poller")
+
+
+@click.command()
+@click.argument("names", metavar="SERVICE...", nargs=-1, required=True, type=click.Choice([*WIRINGS, "all"]))
+@click.pass_context
+def run(context: click.Context, names: tuple[str, ...]) -> None:
+    """Run one or several services in this process until SIGTERM or Ctrl-C.
+
+    SERVICE is ingest, dispatcher, chat-gateway, auth-poller, console, or all.
+
+    \b
+    securitybot run all
+    SECURITYBOT_AMQP_URL=amqps://… securitybot run dispatcher
+    """
+    chosen = ALL if "all" in names else tuple(dict.fromkeys(names))
+    settings = read_settings()
+    builds = [load_build(name) for name in chosen]
+    if is_embedded(settings) and not set(ALL) <= set(chosen):
+        raise click.UsageError(
+            "SECURITYBOT_AMQP_URL is memory://, which works within one process only: use `securitybot demo` or "
+            "`securitybot run all`, or set it to amqp://…"
+        )
+    from common.logs import configure_logging
+    from common.service import Process, open_runtime
+
+    configure_logging(settings.log_format, settings.secrets())
+    context.exit(Process(open_runtime(settings), builds).run())
+
+
+def load_build(name: str) -> Build:
+    """Return the `build` of a service; only what it needs itself is imported.
+
+    Raises:
+        ConfigurationError: the service or a package that it needs is not installed.
+    """
+    module = WIRINGS[name]
+    try:
+        build: Build = import_module(module).build
+    except ModuleNotFoundError as error:
+        missing = error.name or "?"
+        if module.startswith(missing):
+            raise ConfigurationError(f"{name} is not part of this installation") from None
+        raise ConfigurationError(
+            f"{name} needs the package {missing!r}, which is not installed: install securitybot[{name}]"
+        ) from None
+    return build
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database to the newest schema; safe to run again.
+
+    \b
+    SECURITYBOT_DATABASE_URL=mysql+pymysql://… securitybot migrate
+    """
+    from common.records.database import create_database
+    from common.records.migrate import migrate as migrate_database
+
+    engine = create_database(read_settings().database_url.get_secret_value())
+    before, after = migrate_database(engine)
+    engine.dispose()
+    click.echo(f"at schema {after} already" if before == after else f"schema {before or 'none'} -> {after}")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def demo(context: click.Context, arguments: Sequence[str]) -> None:
+    """Try everything in one process: memory bus, SQLite, local chat, simulated push.
+
+    \b
+    securitybot demo
+    """
+    run_demo: Any = import_module("services.cli.demo").run_demo
+    context.exit(run_demo(*arguments))
