@@ -214,6 +214,14 @@ class AuthenticationSettled(Message):
     settled_at: datetime
 
 
+class AllowPushes(Message):
+    """console, command line → dispatcher: pushes may go to this person again, after one was marked as fraudulent."""
+
+    person_id: str
+    analyst: str
+    """Actor of the history row, e.g. `analyst:mara`."""
+
+
 ALL_MESSAGES: tuple[type[Message], ...] = (
     AlertAccepted,
     SendChatMessage,
@@ -226,4 +234,5 @@ ALL_MESSAGES: tuple[type[Message], ...] = (
     StartAuthentication,
     AuthenticationStarted,
     AuthenticationSettled,
+    AllowPushes,
 )

@@ -64,6 +64,7 @@ DISPATCHER_QUEUE = Queue(
         messages.ReplyReceived,
         messages.AuthenticationStarted,
         messages.AuthenticationSettled,
+        messages.AllowPushes,
     ),
 )
 CHAT_GATEWAY_QUEUE = Queue(

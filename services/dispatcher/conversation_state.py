@@ -54,6 +54,8 @@ class Question(_State):
     id: str
     message_id: str
     """The chat message that shows it."""
+    sequence: int
+    """That message's place among those to the person."""
     first: AskedAlert
     count: int
     severity: Severity

@@ -22,7 +22,7 @@ log = get_logger(__name__)
 
 MOST = 200
 UNHANDLED_AFTER = timedelta(minutes=2)
-"""An accepted alert that the dispatcher has not seen by then is announced again; the inbox knows one that comes late."""
+"""An accepted alert that the dispatcher has not seen by then is announced again; an inbox knows one that comes late."""
 
 
 class Deadlines:

@@ -31,7 +31,6 @@ class Ask:
     """Show a question's card."""
 
     question: Question
-    sequence: int
     greeting: Literal["first", "next"]
 
 

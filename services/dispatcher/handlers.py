@@ -10,6 +10,7 @@ from common import codec, metrics
 from common.bus.port import Delivery
 from common.messages import (
     AlertAccepted,
+    AllowPushes,
     AuthenticationSettled,
     AuthenticationStarted,
     ChatMessageDelivered,
@@ -30,6 +31,7 @@ from services.dispatcher.conversation_events import (
     MessageUndeliverable,
     ProofBegun,
     ProofSettled,
+    PushesAllowed,
     Typed,
 )
 from services.dispatcher.desk import Desk
@@ -95,6 +97,9 @@ class DispatcherHandler:
                 secretary.tell_of(message.person_id, begun)
             case AuthenticationSettled():
                 self._settled(secretary, message)
+            case AllowPushes():
+                secretary.desk.work.note("pushes_allowed", person=message.person_id, actor=message.analyst)
+                secretary.tell_of(message.person_id, PushesAllowed())
             case _:
                 pass  # a report that reached its channel
 
@@ -129,8 +134,12 @@ class DispatcherHandler:
             secretary.tell_of(recipient.id, MessageUndeliverable(message.target, message.reason))
 
     def _settled(self, secretary: Secretary, message: AuthenticationSettled) -> None:
-        secretary.desk.work.note("push_settled", person=message.person_id, request=message.request_id,
-                                 result=message.result.value, detail=message.detail)  # fmt: skip
+        question = secretary.desk.conversation(message.person_id).question
+        about = question.first.hash if question else None
+        secretary.desk.work.note(
+            "push_settled", alert=about, person=message.person_id,
+            request=message.request_id, result=message.result.value, detail=message.detail,
+        )  # fmt: skip
         settled = ProofSettled(message.request_id, message.result, message.detail)
         secretary.tell_of(message.person_id, settled)
 
@@ -138,7 +147,7 @@ class DispatcherHandler:
 def concerned(message: Message) -> str | None:
     """Return the chat id of the person whose conversation the message moves on."""
     match message:
-        case ReplyReceived() | AuthenticationStarted() | AuthenticationSettled():
+        case ReplyReceived() | AuthenticationStarted() | AuthenticationSettled() | AllowPushes():
             return message.person_id
         case ChatMessageDelivered(recipient=recipient) | ChatMessageUndeliverable(recipient=recipient):
             return recipient.id if recipient.kind == "person" else None

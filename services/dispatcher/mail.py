@@ -26,7 +26,7 @@ class Mail:
         """Show a question's card."""
         question = ask.question
         content = self._config.wording.question(question, person.display_name, self._zone(person), ask.greeting)
-        message = SendChatMessage(recipient=_to(person), sequence=ask.sequence, content=content, notify=True)
+        message = SendChatMessage(recipient=_to(person), sequence=question.sequence, content=content, notify=True)
         about = question.first.hash
         self._desk.work.emit(message, owner=person.chat_id, about=about, message_id=question.message_id)
         self._desk.work.note("asked", alert=about, person=person.chat_id, question=question.id, alerts=question.count)

@@ -28,7 +28,13 @@ HOUR = timedelta(hours=1)
 
 
 def yes(turn: Turn, question: Question) -> None:
-    """The person says it was them: confirmed by an earlier proof, or a push is offered."""
+    """The person says it was them."""
+    turn.decide(Note("said_yes", {"comment": question.comment}))
+    _prove(turn, question)
+
+
+def _prove(turn: Turn, question: Question) -> None:
+    """Confirmed by an earlier proof, or a push is offered."""
     policy = turn.policy(question)
     if policy.proof is ProofRule.NEVER or not turn.rules.second_factor:
         questions.unproved(turn, question, "not asked for" if turn.rules.second_factor else "no second factor")
@@ -236,4 +242,4 @@ def _resume(turn: Turn) -> None:
     """A question answered with yes while a push for something else was open gets its own proof now."""
     question = turn.talk.question
     if question is not None and question.answered_at is not None and turn.talk.proof is None:
-        yes(turn, question)
+        _prove(turn, question)

@@ -43,6 +43,7 @@ def _ask(turn: Turn, alerts: AlertsArrived) -> None:
     question = Question(
         id=derived_id("question", message_id),
         message_id=message_id,
+        sequence=sequence,
         first=alerts.first,
         count=alerts.count,
         severity=alerts.severity,
@@ -51,7 +52,7 @@ def _ask(turn: Turn, alerts: AlertsArrived) -> None:
         remind_at=reminder(policy, hours, now, until),
     )
     turn.set(question=question, wake_at=None, last_title=alerts.first.title)
-    turn.decide(Ask(question, sequence, "next" if alerts.follows else "first"))
+    turn.decide(Ask(question, "next" if alerts.follows else "first"))
 
 
 def _join(turn: Turn, question: Question, alerts: AlertsArrived) -> None:

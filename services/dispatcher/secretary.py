@@ -152,7 +152,7 @@ class Secretary:
             case Report(text, values):
                 self._mail.report_about(person, text, **values)
             case Note(action, detail):
-                self.desk.work.note(action, person=person.chat_id, actor=f"person:{person.chat_id}", **detail)
+                self._note(person, action, **detail)
             case MakeTestAlert():
                 self._make_test_alert(person)
             case TellStatus():
@@ -244,6 +244,11 @@ class Secretary:
         self.desk.work.emit(message, owner=person.chat_id, about=about, message_id=derived_id("start", push.request_id))
         self.desk.work.note("push_started", alert=about, person=person.chat_id, actor=f"person:{person.chat_id}",
                             request=push.request_id, purpose=purpose.value)  # fmt: skip
+
+    def _note(self, person: Person, action: str, **detail: str) -> None:
+        question = self.desk.conversation(person.chat_id).question
+        about = question.first.hash if question else None
+        self.desk.work.note(action, alert=about, person=person.chat_id, actor=f"person:{person.chat_id}", **detail)
 
     def _make_test_alert(self, person: Person) -> None:
         texts = self._config.wording.texts
