@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +14,6 @@ from common.bus.port import Consumer, Publication
 from common.clock import SystemClock
 from common.errors import BusUnavailable
 from common.messages import AuthenticationSettled, AuthenticationStarted, StartAuthentication
-from common.records.database import create_database
-from common.records.migrate import migrate
 from common.records.tables import AuthRequestRow
 from common.service import Runtime
 from common.settings import Settings
@@ -26,6 +22,7 @@ from common.unit_of_work import Transactions
 from services.auth_poller.poller import Poller
 from services.auth_poller.port import Answer, Authenticator, Prepared, Request, Settled, Started
 from tests.fakes.duo import FakeDuo
+from tests.waiting import eventually
 
 
 class RememberingBus:
@@ -204,23 +201,12 @@ def a_start(request_id: str = "r1", seconds: float = 30.0, username: str = "ada"
     )
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait until something that other threads do has come true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not come true in time"
-        time.sleep(0.01)
-
-
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    engine = create_database(f"sqlite:///{tmp_path / 'record.db'}")
-    migrate(engine)
+def bench(engine: Engine) -> Iterator[Bench]:
     bench = Bench(engine)
     yield bench
     bench.stop()
     eventually(lambda: not any(thread.name == "push" for thread in threading.enumerate()))
-    engine.dispose()
 
 
 @pytest.fixture

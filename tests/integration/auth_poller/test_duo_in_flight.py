@@ -13,7 +13,8 @@ from services.auth_poller.duo import DuoAuthenticator, from_settings
 from services.auth_poller.poller import Poller
 from services.auth_poller.port import State
 from tests.fakes.duo import FakeDuo
-from tests.integration.auth_poller.conftest import Bench, a_start, eventually
+from tests.integration.auth_poller.conftest import Bench, a_start
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.PROTOCOL_TLS is deprecated:DeprecationWarning")
 
@@ -89,15 +90,16 @@ def test_a_duo_that_stutters_is_asked_again_until_it_answers(bench: Bench, duo: 
     assert _pushes(duo) == {"r1": 1}
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
 def test_five_hundred_pushes_are_in_flight_at_once(bench: Bench, duo: FakeDuo) -> None:
     duo.poll_seconds = 60
     duo.add_user("ada")
     poller = bench.run(_adapter(duo))
     _ask(bench, poller, *(f"r{number}" for number in range(MANY)))
-    eventually(lambda: duo.open_polls == MANY, seconds=90)
+    eventually(lambda: duo.open_polls == MANY, timeout=90)
     assert Counter(bench.states()) == {State.ASKED.value: MANY}
     duo.answer("ada", "allow")
-    eventually(lambda: len(bench.bus.settled()) == MANY, seconds=90)
+    eventually(lambda: len(bench.bus.settled()) == MANY, timeout=90)
     assert {settled.result for settled in bench.bus.settled()} == {AuthResult.APPROVED}
     assert set(_pushes(duo).values()) == {1}
     assert len(_pushes(duo)) == MANY

@@ -16,7 +16,8 @@ from services.auth_poller.handlers import AuthHandler, Taken
 from services.auth_poller.local import LocalAuthenticator
 from services.auth_poller.none import NoAuthenticator
 from services.auth_poller.port import Authenticator, State
-from tests.integration.auth_poller.conftest import Bench, a_request, a_start, eventually
+from tests.integration.auth_poller.conftest import Bench, a_request, a_start
+from tests.waiting import eventually
 
 
 def _delivery(message: Message) -> Delivery:

@@ -17,7 +17,8 @@ from services.auth_poller.local import LocalAuthenticator
 from services.auth_poller.none import NoAuthenticator
 from services.auth_poller.poller import Poller
 from services.auth_poller.port import AuthTemporary, Settled, Started, State
-from tests.integration.auth_poller.conftest import Bench, FakeAuthenticator, a_request, a_start, eventually
+from tests.integration.auth_poller.conftest import Bench, FakeAuthenticator, a_request, a_start
+from tests.waiting import eventually
 
 T = TypeVar("T")
 APPROVED = Settled(AuthResult.APPROVED, "allow")

@@ -18,8 +18,61 @@ from services.auth_poller.port import Prepared, Settled
 
 _RESULTS = ["allow", "deny", "waiting", "enroll", "auth"]
 _WORDS = st.sampled_from([*_RESULTS, "bypass", "fraud", "timeout", "locked_out", "push_failed", "sent"])
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | _WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+_STATUS = st.dictionaries(st.sampled_from(["result", "status", "status_msg", "success", "x"]), _ANYTHING)
+_PREAUTH = st.dictionaries(st.sampled_from(["result", "devices", "txid", "verification_code"]), _ANYTHING)
+_PUSH = {"devices": [{"capabilities": ["auto", "push"]}]}
 
 
+@given(_STATUS | _ANYTHING)
+def test_nothing_but_an_allow_for_the_reason_allow_is_proof(response: Any) -> None:
+    settled = interpret_status(response)
+    if settled is not None and settled.result is AuthResult.APPROVED:
+        assert response["result"] == "allow"
+        assert response["status"] == "allow"
+
+
+@given(_PREAUTH | _ANYTHING)
+def test_preauth_never_proves_anything(response: Any) -> None:
+    answer = interpret_preauth(response)
+    if isinstance(answer, Settled):
+        assert answer.result in (AuthResult.UNPROVED, AuthResult.UNAVAILABLE)
+        assert answer.detail.isprintable()
+        assert len(answer.detail) <= 120
+    else:
+        assert response["result"] == "auth"
+        assert (answer.transaction is None) == (answer.code is None)
+
+
+@given(st.integers(100, 599), _ANYTHING, _ANYTHING)
+def test_no_error_answer_is_proof(status: int, code: Any, about: Any) -> None:
+    settled = interpret_refusal(status, code, about)
+    assert settled is None or settled.result is AuthResult.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "expected"),
+    [
+        ("allow", "allow", AuthResult.APPROVED),
+        ("allow", "bypass", AuthResult.UNPROVED),
+        ("deny", "deny", AuthResult.DENIED),
+        ("deny", "fraud", AuthResult.FRAUD),
+        ("deny", "timeout", AuthResult.TIMED_OUT),
+        ("waiting", "timeout", AuthResult.TIMED_OUT),
+        ("allow", "timeout", AuthResult.TIMED_OUT),
+        ("deny", "locked_out", AuthResult.UNAVAILABLE),
+        ("waiting", "push_failed", AuthResult.PUSH_FAILED),
+    ],
+)
+def test_each_status_has_its_result(result: str, status: str, expected: AuthResult) -> None:
+    assert interpret_status({"result": result, "status": status}) == Settled(expected, status)
+
+
+@pytest.mark.parametrize("status", ["pushed", "calling", "answered", "", "something new", None])
 def test_a_push_that_waits_is_not_settled(status: str | None) -> None:
     assert interpret_status({"result": "waiting", "status": status}) is None
 
