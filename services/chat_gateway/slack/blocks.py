@@ -22,10 +22,10 @@ MOST_BUTTONS = 25
 MOST_VALUE = 2_000
 MOST_ACTION = 255
 MOST_URL = 3_000
-MOST_LABEL = 2_000
+MOST_LABEL = 150
 MOST_COMMENT = 2_000
-MOST_IN_ALL = 12_000
-"""Slack refuses a message whose blocks are too long together, a little above this."""
+MOST_IN_ALL = 10_000
+"""Of all parts; Slack refuses a message whose blocks are too long together, a little above 13,000."""
 COMMENT_BLOCK = "comment"
 COMMENT_ACTION = "comment_text"
 _ELLIPSIS = "…"
@@ -81,7 +81,8 @@ def _part(part: Part, left: int) -> tuple[Block | None, int]:
         elements = _facts(part.facts, most)
         return (_section(elements) if elements else None), sum(len(element["text"]) for element in elements)
     if part.kind == "link":
-        return _section([_link(text, part.url)]), len(text) + len(part.url or "")
+        link = _link(text, part.url or "", left)
+        return _section([link]), len(link["text"]) + len(link.get("url", ""))
     if not text.strip():
         return None, 0
     if part.kind == "heading":
@@ -103,13 +104,13 @@ def _facts(facts: tuple[tuple[str, str], ...], most: int) -> list[Block]:
     return elements
 
 
-def _link(text: str, url: str | None) -> Block:
-    """Return a link; an address that is no sane http(s) URL is shown and leads nowhere."""
-    address = url or ""
-    if len(address) > MOST_URL or harmless(address) != address or not _is_web(address):
+def _link(text: str, address: str, left: int) -> Block:
+    """Return a link; an address that is no sane http(s) URL, or too long, is shown as text and leads nowhere."""
+    label = text.strip() or address
+    if len(address) > MOST_URL or len(label) + len(address) > left or not _is_web(address):
         shown = harmless(f"{text} {address}".strip())
-        return _text(cut(shown, MOST_TEXT) or _ELLIPSIS)
-    return {"type": "link", "url": address, "text": text.strip() or cut(address, MOST_TEXT)}
+        return _text(cut(shown, min(MOST_TEXT, left)) or _ELLIPSIS)
+    return {"type": "link", "url": address, "text": label}
 
 
 def _is_web(address: str) -> bool:
@@ -117,7 +118,8 @@ def _is_web(address: str) -> bool:
         parts = urlsplit(address)
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and not any(char.isspace() for char in address)
+    sane = harmless(address) == address and not any(char.isspace() for char in address)
+    return sane and parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def _comment(content: ChatContent) -> list[Block]:
