@@ -1,0 +1,125 @@
+"""Order, updates and Slack's rate limits."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+
+from common.ids import new_id
+from common.messages import ChatMessageUndeliverable
+from tests.integration.chat_gateway.conftest import Bench, a_send
+from tests.waiting import eventually
+
+
+def test_a_persons_messages_are_shown_in_their_order(bench: Bench, alice: str) -> None:
+    bench.start()
+    for sequence in (2, 3, 1):
+        bench.send(alice, f"message {sequence}", sequence)
+    eventually(lambda: len(bench.texts(alice)) == 3)
+    assert bench.texts(alice) == ["message 1", "message 2", "message 3"]
+
+
+def test_the_order_holds_after_a_restart(bench: Bench, alice: str) -> None:
+    first = bench.start(instance="one")
+    name = bench.send(alice, "message 1", 1)
+    eventually(lambda: bench.state(name) == "sent")
+    first.stop()
+    bench.gateways.remove(first)
+    bench.start(instance="two")
+    bench.send(alice, "message 3", 3)
+    bench.send(alice, "message 2", 2)
+    eventually(lambda: len(bench.texts(alice)) == 3)
+    assert bench.texts(alice) == ["message 1", "message 2", "message 3"]
+
+
+def test_a_message_that_never_comes_holds_up_its_followers_for_seconds_only(bench: Bench, alice: str) -> None:
+    bench.start()
+    bench.send(alice, "message 2", 2)
+    began = time.monotonic()
+    eventually(lambda: bench.texts(alice) == ["message 2"])
+    assert 4.5 < time.monotonic() - began < 8
+
+
+def test_an_answered_prompt_is_updated_in_place(bench: Bench, alice: str) -> None:
+    bench.start()
+    name = bench.send(alice, "was it you?", 1)
+    update = bench.update(alice, name, "you said yes", 2)
+    eventually(lambda: bench.state(update) == "sent")
+    assert bench.texts(alice) == ["you said yes"]
+    assert bench.row(update).posted_as == bench.row(name).posted_as
+
+
+def test_an_update_finds_a_message_that_another_process_sent(bench: Bench, alice: str) -> None:
+    first = bench.start(instance="one")
+    name = bench.send(alice, "was it you?", 1)
+    eventually(lambda: bench.state(name) == "sent")
+    first.stop()
+    bench.gateways.remove(first)
+    bench.start(instance="two")
+    bench.update(alice, name, "you said yes", 2)
+    eventually(lambda: bench.texts(alice) == ["you said yes"])
+
+
+def test_updates_that_pile_up_are_folded_into_the_newest(bench: Bench, alice: str) -> None:
+    bench.slack.fail_next("chat.postMessage", "429", retry_after=1)
+    bench.start()
+    name = bench.send(alice, "1 alert", 1)
+    updates = [bench.update(alice, name, f"{number} alerts", number) for number in range(2, 30)]
+    eventually(lambda: all(bench.state(update) == "sent" for update in updates))
+    assert bench.texts(alice) == ["29 alerts"]
+    assert len(bench.slack.requests("chat.update")) == 1
+
+
+def test_an_update_of_a_message_that_failed_fails_too(bench: Bench, alice: str) -> None:
+    bench.slack.fail_next("chat.postMessage", "refuse", error="restricted_action")
+    bench.start()
+    name = bench.send(alice, "was it you?", 1)
+    update = bench.update(alice, name, "you said yes", 2)
+    eventually(lambda: bench.state(update) == "failed")
+    assert {told.target for told in bench.heard(ChatMessageUndeliverable)} == {name, update}
+
+
+def test_an_update_of_a_message_that_never_comes_fails_after_a_while(bench: Bench, alice: str) -> None:
+    bench.start()
+    update = bench.update(alice, new_id(), "you said yes", 1)
+    eventually(lambda: bench.state(update) == "failed", timeout=15)
+    assert bench.row(update).error == "the message to update is not known"
+
+
+def test_retry_after_is_honoured_for_everybody_and_nothing_is_lost(bench: Bench, alice: str) -> None:
+    bob = bench.slack.add_user("bob")
+    bench.slack.fail_next("chat.postMessage", "429", retry_after=1)
+    bench.start()
+    bench.send(alice, "to alice", 1)
+    eventually(lambda: bench.slack.requests("chat.postMessage"))
+    bench.send(bob, "to bob", 1)
+    eventually(lambda: bench.texts(alice) and bench.texts(bob))
+    refused, *later = [call["at"] for call in bench.slack.requests("chat.postMessage")]
+    assert len(later) == 2
+    assert min(later) - refused >= 0.95
+
+
+def test_a_channel_gets_a_burst_and_then_a_message_a_second(bench: Bench) -> None:
+    bench.slack.add_channel("C1")
+    bench.start()
+    bench.publish(*((new_id(), a_send("C1", f"report {number}", 0, kind="channel")) for number in range(4)))
+    eventually(lambda: len(bench.slack.messages_in("C1")) == 4)
+    times = [call["at"] for call in bench.slack.requests("chat.postMessage")]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert gaps[0] < 0.5
+    assert gaps[1:] == pytest.approx([1, 1], abs=0.25)
+
+
+def test_a_slow_recipient_holds_up_nobody_else(bench: Bench, alice: str) -> None:
+    bob = bench.slack.add_user("bob")
+    bench.start()
+    bench.slack.fail_next("conversations.open", "timeout")
+    bench.send(alice, "to alice", 1)
+    eventually(lambda: bench.slack.requests("conversations.open"))
+    began = time.monotonic()
+    bench.send(bob, "to bob", 1)
+    eventually(lambda: bench.texts(bob))
+    assert time.monotonic() - began < 0.4
+    eventually(lambda: bench.texts(alice))
