@@ -63,7 +63,8 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("pika", "alembic.runtime.plugins", "slack_sdk", "uvicorn.access", "httpx"):
+    logging.getLogger("pika").setLevel("CRITICAL")  # the bus tells of every failure itself
+    for noisy in ("alembic.runtime.plugins", "slack_sdk", "uvicorn.access", "httpx"):
         logging.getLogger(noisy).setLevel("WARNING")
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -120,6 +120,7 @@ class KombuBus:
             self._channel = None
             self._reachable = self._memory
             self._connection.close()
+            self._connection = self.connect()
             raise BusUnavailable(f"{type(error).__name__}: {error}"[:300]) from error
         self._reachable = True
 
@@ -179,8 +180,7 @@ class KombuConsumer:
             if self._closed:
                 return
             self._closed = True
-            with self._dropping_a_lost_channel():
-                self._connection.close()
+            self._connection.close()
             self._changed.notify_all()
         self._bus.forget(self)
 
@@ -213,6 +213,7 @@ class KombuConsumer:
             self._channel = None
             self._unacknowledged.clear()
             self._connection.close()
+            self._connection = self._bus.connect()
 
 
 def failures(connection: Any) -> tuple[type[Exception], ...]:

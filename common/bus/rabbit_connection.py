@@ -159,15 +159,20 @@ class Link:
             self.connect()
 
     def close(self) -> None:
-        """Close for good; `closed` is set when that is done."""
+        """Close for good; `closed` is set when that is done. A connection that is opening closes when it is open: pika
+        cannot abort its handshake.
+        """
         self._closing = True
         self._cancel_timer()
         if self._connection is None or self._connection.is_closed:
             self.closed.set()
-        elif not self._connection.is_closing:
+        elif self._connection.is_open:
             self._connection.close()
 
     def _connection_opened(self, connection: Any) -> None:
+        if self._closing:
+            connection.close()
+            return
         connection.add_on_connection_blocked_callback(lambda *_: self._set_blocked(blocked=True))
         connection.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(blocked=False))
         asks, self._asks = self._asks, []
