@@ -201,6 +201,16 @@ def a_start(request_id: str = "r1", seconds: float = 30.0, username: str = "ada"
     )
 
 
+both = pytest.mark.parametrize("database_url", ["sqlite", "mariadb"], indirect=True)
+"""For what depends on the database's own way of locking; a fresh MariaDB costs each test over a second."""
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_url")
+    return url
+
+
 @pytest.fixture
 def bench(engine: Engine) -> Iterator[Bench]:
     bench = Bench(engine)

@@ -17,7 +17,7 @@ from services.auth_poller.local import LocalAuthenticator
 from services.auth_poller.none import NoAuthenticator
 from services.auth_poller.poller import Poller
 from services.auth_poller.port import AuthTemporary, Settled, Started, State
-from tests.integration.auth_poller.conftest import Bench, FakeAuthenticator, a_request, a_start
+from tests.integration.auth_poller.conftest import Bench, FakeAuthenticator, a_request, a_start, both
 from tests.waiting import eventually
 
 T = TypeVar("T")
@@ -39,6 +39,7 @@ def _ask(bench: Bench, poller: Poller, *request_ids: str, seconds: float = 30.0,
     bench.transactions().run(keep)
 
 
+@both
 def test_an_approved_push_is_told_as_started_and_as_settled_once_each(bench: Bench) -> None:
     second_factor = FakeAuthenticator()
     second_factor.begun = [Started("tx-1", code="042")]
@@ -52,6 +53,7 @@ def test_an_approved_push_is_told_as_started_and_as_settled_once_each(bench: Ben
     assert second_factor.starts == ["r1"]
 
 
+@both
 def test_a_request_that_is_asked_for_twice_is_pushed_once(bench: Bench) -> None:
     second_factor = FakeAuthenticator()
     poller = bench.run(second_factor)
@@ -123,6 +125,7 @@ def test_a_push_that_was_approved_while_nobody_could_ask_still_counts(bench: Ben
     assert bench.bus.settled()[0].result is AuthResult.APPROVED
 
 
+@both
 def test_another_process_goes_on_polling_and_sends_no_second_push(bench: Bench) -> None:
     bench.insert(a_request(state=State.ASKED, transaction="tx-of-the-killed"))
     second_factor = FakeAuthenticator()
@@ -152,6 +155,7 @@ def test_a_push_that_may_have_been_sent_before_a_kill_is_not_sent_again(bench: B
     assert second_factor.starts == []
 
 
+@both
 def test_what_another_process_holds_is_left_alone(bench: Bench) -> None:
     bench.insert(a_request("new"), lapsed=-5)
     bench.insert(a_request("asking", state=State.ASKING), lapsed=1)
@@ -161,6 +165,7 @@ def test_what_another_process_holds_is_left_alone(bench: Bench) -> None:
     assert poller.in_flight() == 0
 
 
+@both
 def test_a_claim_is_renewed_for_as_long_as_the_push_is_carried(bench: Bench) -> None:
     second_factor = FakeAuthenticator()
     poller = bench.run(second_factor)
@@ -182,6 +187,7 @@ def test_a_process_that_lost_its_claim_before_asking_does_not_push(bench: Bench)
     assert first.starts == second.starts == []
 
 
+@both
 def test_two_processes_settle_a_request_once(bench: Bench) -> None:
     second_factor = FakeAuthenticator()
     second_factor.polled = [APPROVED]
@@ -194,6 +200,7 @@ def test_two_processes_settle_a_request_once(bench: Bench) -> None:
     assert len(bench.bus.settled()) == 1
 
 
+@both
 def test_a_process_that_stops_lets_another_go_on_at_once(bench: Bench) -> None:
     first, second = FakeAuthenticator(), FakeAuthenticator()
     second.polled = [APPROVED]
