@@ -20,7 +20,7 @@ from services.chat_gateway.slack.blocks import render
 from services.chat_gateway.slack.http_events import HttpEvents
 from services.chat_gateway.slack.inbound import Inbound
 from services.chat_gateway.slack.socket_mode import SocketMode
-from services.chat_gateway.slack.web import TIMEOUT, SlackWeb
+from services.chat_gateway.slack.web import TIMEOUT, Misconfigured, SlackWeb
 
 log = get_logger(__name__)
 
@@ -77,7 +77,7 @@ class SlackChat:
             for message in self._pages("conversations.history", history, "messages", MOST_PAGES):
                 if self._is_ours(message, message_id):
                     return Posted(channel, str(message.get("ts")))
-        except ChatRefused as error:
+        except (ChatRefused, Misconfigured) as error:
             if error.reason not in UNREADABLE:
                 raise
             log.warning("chat_history_unreadable", channel=channel, reason=error.reason)

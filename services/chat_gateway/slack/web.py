@@ -37,6 +37,14 @@ MISCONFIGURED = frozenset({
 _CODE = re.compile(r"[a-z0-9_]{1,80}")
 
 
+class Misconfigured(ChatUnavailable):
+    """The operator has to put something right first. `reason` is Slack's word for it."""
+
+    def __init__(self, method: str, reason: str) -> None:
+        super().__init__(f"{method}: {reason}")
+        self.reason = reason
+
+
 class SlackWeb:
     """Makes Web API calls; thread-safe."""
 
@@ -102,7 +110,9 @@ def _meaning(method: str, error: SlackApiError, *, creates: bool) -> ChatFailure
     if response.status_code >= SERVER_ERROR or not code or code in BROKEN:
         kind = ChatUncertain if creates else ChatUnavailable
         return kind(f"{method}: {code or response.status_code}")
-    if code in AWAY or code in MISCONFIGURED:
+    if code in MISCONFIGURED:
+        return Misconfigured(method, code)
+    if code in AWAY:
         return ChatUnavailable(f"{method}: {code}")
     return ChatRefused(code)
 

@@ -67,7 +67,7 @@ def test_while_the_history_cannot_be_read_nothing_is_posted_again(bench: Bench, 
 
 def test_an_app_that_may_not_read_the_channel_posts_nevertheless(bench: Bench, alice: str) -> None:
     bench.slack.fail_next("chat.postMessage", "500")
-    bench.slack.fail_next("conversations.history", "refuse", error="missing_scope")
+    bench.slack.fail_next("conversations.history", "refuse", times=99, error="missing_scope")
     bench.start()
     name = bench.send(alice, "was it you?")
     eventually(lambda: bench.state(name) == "sent")
