@@ -130,7 +130,7 @@ class PersonLookedUp(Message):
     """chat gateway → dispatcher: the directory was asked afresh; `person_id` is None when nobody answers to it."""
 
     handle: str
-    person_id: str | None
+    person_id: str | None = None
 
 
 class ChatMessageDelivered(Message):
