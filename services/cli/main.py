@@ -81,7 +81,7 @@ def _tell(*lines: str) -> None:
         click.echo(f"securitybot: {visible(line)}", err=True)
 
 
-@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("securitybot", cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="securitybot", message="%(version)s")
 def cli() -> None:
     """Ask the person behind a security alert whether it was them, and have a yes proved.

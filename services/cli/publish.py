@@ -102,9 +102,7 @@ class Publisher:
             return
         publications = [publication for _, _, publication in batch]
         try:
-            refused = self._bus.publish(publications)
-            if refused:
-                refused = self._again([publications[index] for index in sorted(refused)])
+            refused = self._publish(publications)
         except BusUnavailable as error:
             raise BusUnavailable(
                 f"{error}; {self._published} alerts are published, those from line {batch[0][0]} on may not be: "
@@ -122,12 +120,20 @@ class Publisher:
             else:
                 click.echo(alert.hash)
 
-    def _again(self, publications: Sequence[Publication]) -> frozenset[int]:
-        """No service has run yet, so nobody has declared the queues."""
+    def _publish(self, publications: Sequence[Publication]) -> frozenset[int]:
+        """Return the indexes of what was refused. Where no service ever ran, exchange and queues are declared here."""
         from common.topology import TOPOLOGY
 
+        try:
+            refused = self._bus.publish(publications)
+        except BusUnavailable:
+            if self._published:
+                raise
+            refused = frozenset(range(len(publications)))
+        if not refused:
+            return refused
         self._bus.declare(TOPOLOGY)
-        return self._bus.publish(publications)
+        return self._bus.publish([publications[index] for index in sorted(refused)])
 
     def _tell_refused(self, line: int, reason: str) -> None:
         self._refused += 1
