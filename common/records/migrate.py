@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, inspect, text
 
 from common.records.database import translated_errors
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 def alembic_config() -> Config:
     """Return Alembic's configuration; there is no ini file, the database is always passed as a connection."""
+    from alembic.config import Config  # noqa: PLC0415 - 12 MB that a service which only asks for the revision saves
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
@@ -26,15 +28,16 @@ def alembic_config() -> Config:
 
 @cache
 def newest_revision() -> str:
-    """Return the revision that this release works with."""
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    assert head is not None
-    return head
+    """Return the revision that this release works with: migrations are named after theirs."""
+    return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
 def current_revision(connection: Connection) -> str | None:
     """Return the database's revision; None for an empty database."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
 
 
 def schema_problem(connection: Connection) -> str | None:
@@ -58,6 +61,8 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     Raises:
         DatabaseUnavailable: the database cannot be reached or changed.
     """
+    from alembic import command  # noqa: PLC0415 - see above
+
     with translated_errors(), engine.connect() as connection:
         before = current_revision(connection)
         connection.rollback()
