@@ -123,6 +123,7 @@ def _push(turn: Turn, proof: Proof) -> None:
     if problem:
         turn.set(proof=None)
         _refuse_silence(turn, proof.purpose, problem)
+        _resume(turn)
         return
     expires_at = turn.now + turn.rules.policies.limits.push_within
     request_id = derived_id("push", proof.offer_id)
