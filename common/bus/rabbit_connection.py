@@ -67,6 +67,7 @@ class IoThread:
 
     def __init__(self, name: str) -> None:
         self.loop = IOLoop()
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -77,11 +78,14 @@ class IoThread:
 
     def check(self) -> None:
         """Raise where the thread has died of a bug, so that whoever relies on it does not wait for ever."""
+        if self._stopping:
+            raise BusUnavailable("the bus is closed")
         if not self._thread.is_alive():
-            raise RuntimeError("the bus is closed, or its thread died")
+            raise RuntimeError("the bus's thread has died")
 
     def stop(self) -> None:
         """End the thread (thread-safe)."""
+        self._stopping = True
         if self._thread.is_alive():
             self.loop.add_callback_threadsafe(self.loop.stop)
             self._thread.join(CONNECT_SECONDS)
@@ -159,8 +163,9 @@ class Link:
             self.connect()
 
     def close(self) -> None:
-        """Close for good; `closed` is set when that is done. A connection that is opening closes when it is open: pika
-        cannot abort its handshake.
+        """Close for good; `closed` is set when that is done.
+
+        A connection that is opening closes when it is open: pika cannot abort its handshake.
         """
         self._closing = True
         self._cancel_timer()

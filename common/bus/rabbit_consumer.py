@@ -52,7 +52,8 @@ class RabbitConsumer:
 
     def take(self, most: int, timeout: float) -> list[Delivery]:
         """See `Consumer.take`."""
-        self._io.check()
+        if not self._closed:
+            self._io.check()
         with self._changed:
             self._changed.wait_for(lambda: self._arrived or self._woken or self._closed, timeout)
             self._woken = False

@@ -84,6 +84,8 @@ class RabbitBus:
 
     def _ask(self, steps: list[Step]) -> list[Any]:
         io, publisher = self._start()
+        if publisher.link.blocked:
+            raise BusUnavailable("the broker blocks this connection (memory or disk alarm)")
         answer: Future[list[Any]] = Future()
         io.call(lambda: publisher.link.ask(steps, answer))
         try:

@@ -7,7 +7,7 @@ import secrets
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from common.errors import ChangeRefused, ConfigurationError
 from common.records.tables import AnalystRow, SessionRow
@@ -81,8 +81,8 @@ def check_password(connection: Connection, name: str, password: str) -> str | No
 
 
 def _end_sessions(work: UnitOfWork, name: str) -> None:
-    sessions = SessionRow.__table__
-    work.connection.execute(sessions.delete().where(SessionRow.analyst == name, SessionRow.provider == "local"))
+    mine = (SessionRow.analyst == name, SessionRow.provider == "local")
+    work.connection.execute(delete(SessionRow).where(*mine))
 
 
 @cache

@@ -1,7 +1,7 @@
 """The local chat: no chat system at all.
 
 A message is its row in `chat_deliveries`; the terminal of the demo and the web chat show the rows, and publish what
-their user says with `local_reply`.
+their user says with `common.local_chat.local_reply`.
 
 Everybody whose handle looks like a user name or an e-mail address is known. The chat id is the user name in lower
 case, so `Alice`, `alice` and `alice@example.com` are the same person: do not use it where that is not so.
@@ -15,10 +15,7 @@ from datetime import datetime
 
 from starlette.routing import BaseRoute
 
-from common.bus.port import Publication
-from common.codec import encode
-from common.ids import new_id
-from common.messages import ChatContent, Recipient, ReplyReceived
+from common.messages import ChatContent, Recipient
 from common.service import Runnable
 from common.settings import Settings
 from services.chat_gateway.port import Intake, Person, Posted
@@ -74,14 +71,3 @@ def from_settings(settings: Settings) -> LocalChat:
     """Entry point `local`."""
     del settings
     return LocalChat()
-
-
-def local_reply(
-    person_id: str, now: datetime, *, text: str = "", action: str | None = None, subject: str | None = None
-) -> Publication:
-    """Return the publication that says what `person_id` typed or clicked in the local chat.
-
-    Each call is a new event. Who calls must have made sure that it is that person.
-    """
-    reply = ReplyReceived(person_id=person_id, text=text, action=action, subject=subject, received_at=now)
-    return encode(reply, message_id=new_id(), owner=person_id, correlation_id=None)

@@ -19,18 +19,18 @@ from typing import Any
 import click
 from sqlalchemy import select
 
+from common.alert_publication import prepare
 from common.ids import new_id
+from common.local_chat import local_reply
 from common.logs import configure_logging
 from common.records.migrate import migrate
 from common.records.tables import AlertRow, ConversationRow, HistoryRow
 from common.service import Process, Runtime, open_runtime
 from common.settings import SHARED_HTTP_PORT, Settings, load_settings
-from services.chat_gateway.local import local_reply
 from services.cli.output import print_table
 from services.cli.run import ALL, load_build
 from services.cli.terminal_chat import TerminalChat, shown_verdict
 from services.dispatcher.conversation_state import Conversation
-from services.ingest.publication import prepare
 
 POLL_SECONDS = 0.05
 QUIET_SECONDS = 0.4

@@ -145,11 +145,11 @@ class Publisher:
 
 
 def _prepare(body: bytes) -> tuple[Alert, Publication]:
+    from common.alert_form import check_size
+    from common.alert_publication import prepare
     from common.clock import SystemClock
     from common.ids import new_id
-    from services.ingest.normal_form import check_size
-    from services.ingest.publication import prepare
-    from services.ingest.strict_json import parse_json
+    from common.strict_json import parse_json
 
     check_size(body)
     return prepare(parse_json(body), source=DEFAULT_SOURCE, message_id=new_id(), received_at=SystemClock().now())

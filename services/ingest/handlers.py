@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from common import metrics
+from common.alert_form import read_alert
 from common.alerts import Alert, Status
 from common.bus.port import Delivery
 from common.clock import Clock
@@ -21,7 +22,6 @@ from common.topology import DEAD_QUEUE, DELIVERY_LIMIT, INGEST_QUEUE
 from common.unit_of_work import UnitOfWork
 from common.worker import Received, inbox_key, quarantine
 from services.ingest.admission import Accept, Known, Occurrence, Refuse, admit
-from services.ingest.normal_form import read_alert
 
 log = get_logger(__name__)
 

@@ -1,7 +1,8 @@
 """`POST /v1/alerts`: alerts over HTTP. Checked here, published, and answered once they are safe.
 
-202 where at least one alert was accepted; 422 where none was. 400 no JSON, 401 and 403 the token, 404 no such source, 413
-too large, 415 no JSON by its type, 503 broker or database away (try again after `Retry-After`): problem details, RFC 9457.
+202 where at least one alert was accepted; 422 where none was. Otherwise 400: no JSON; 401, 403: the token; 404: no such
+source; 413: too large; 415: no JSON by its type; 503: broker or database away, again after `Retry-After`. Errors are
+problem details (RFC 9457).
 
 They then take the same way as everybody's: the published body carries its hash and time, so the intake makes the same
 alert of it, whenever it reads it.
@@ -18,6 +19,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from common.alert_form import MAX_BODY
+from common.alert_publication import prepare
 from common.alerts import Alert
 from common.api_tokens import Scope, TokenCheck
 from common.bus.port import Publication
@@ -27,13 +30,11 @@ from common.ids import new_id
 from common.logs import get_logger
 from common.problem import ProblemError, problem
 from common.records.database import translated_errors
+from common.strict_json import parse_json, value_problem
 from common.unit_of_work import Transactions
 from services.ingest.admission import Known, Occurrence, Refuse, admit
 from services.ingest.handlers import load_known
-from services.ingest.normal_form import MAX_BODY
-from services.ingest.publication import prepare
 from services.ingest.sources import SourceMapping, map_payload
-from services.ingest.strict_json import parse_json, value_problem
 
 log = get_logger(__name__)
 

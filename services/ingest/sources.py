@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from services.ingest.normal_form import FIELDS, MAX_DESCRIPTION, MAX_NAME, MAX_REASON
-from services.ingest.publication import SOURCE_NAME
+from common.alert_form import FIELDS, MAX_DESCRIPTION, MAX_NAME, MAX_REASON
+from common.alert_publication import SOURCE_NAME
 
 MAPPABLE = FIELDS - {"context", "hash", "source", "ldap", "username"}
 _CUT = {"title": MAX_NAME, "description": MAX_DESCRIPTION, "reason": MAX_REASON}

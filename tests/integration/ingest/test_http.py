@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from common import api_tokens
+from common.alert_form import MAX_BODY
 from common.api_tokens import Scope, TokenCheck
 from common.bus.embedded import KombuBus
 from common.bus.port import Delivery, Publication
@@ -25,7 +26,6 @@ from common.worker import Received
 from common.yaml_files import load_yaml
 from services.ingest.handlers import IntakeHandler
 from services.ingest.http import MAX_ALERTS, MAX_REQUEST, AlertsApi
-from services.ingest.normal_form import MAX_BODY
 from services.ingest.sources import Sources
 from tests.fakes.clock import FakeClock
 from tests.servers import free_port

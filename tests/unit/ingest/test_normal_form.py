@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.alert_form import MAX_BODY, parse_rfc3339, read_alert, to_alert, to_body
 from common.alerts import Alert, Severity
 from common.errors import BadMessage
-from services.ingest.normal_form import MAX_BODY, parse_rfc3339, read_alert, to_alert, to_body
 
 NOW = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 VALID = {"owner": "alice", "title": "sudo", "description": "You ran sudo on db-7"}

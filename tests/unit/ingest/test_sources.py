@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from common.alert_form import to_alert
 from common.errors import ConfigurationError
 from common.settings import SHIPPED_CONFIG
 from common.yaml_files import load_yaml
-from services.ingest.normal_form import to_alert
 from services.ingest.sources import SourceMapping, Sources, map_payload, render
 
 NOW = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from common.alert_form import to_alert, to_body
 from common.alerts import Alert
 from common.bus.port import Publication
 from common.errors import BadMessage
 from common.topology import ALERTS
-from services.ingest.normal_form import to_alert, to_body
 
 SOURCE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What may stand as a word in a routing key, and in a path."""

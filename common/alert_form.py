@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from common.alerts import Alert, Severity
 from common.errors import BadMessage
-from services.ingest.strict_json import parse_json, text_problem, value_problem
+from common.strict_json import parse_json, text_problem, value_problem
 
 MAX_BODY = 64 * 1024
 """Bytes of one alert."""
