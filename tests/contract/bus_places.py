@@ -83,4 +83,3 @@ def take_all(consumer: Consumer, count: int, timeout: float = 10.0) -> list[Deli
 def bodies(deliveries: list[Delivery]) -> list[int]:
     """The numbers of the publications that arrived."""
     return [int(delivery.body) for delivery in deliveries]
-

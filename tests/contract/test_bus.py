@@ -265,7 +265,7 @@ def test_depths_count_what_waits(bus: Bus, place: Place) -> None:
 
 
 def test_the_depth_of_a_queue_that_is_not_there_is_an_error(bus: Bus, place: Place) -> None:
-    with pytest.raises(BusUnavailable, match="no.such.queue"):
+    with pytest.raises(BusUnavailable, match=r"no\.such\.queue"):
         bus.depths(["no.such.queue"])
     assert bus.depths([place.queue]) == {place.queue: 0}
 
