@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -86,14 +85,14 @@ def migrate() -> None:
     click.echo(f"at schema {after} already" if before == after else f"schema {before or 'none'} -> {after}")
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.command()
 @click.pass_context
-def demo(context: click.Context, arguments: Sequence[str]) -> None:
+def demo(context: click.Context) -> None:
     """Try everything in one process: memory bus, SQLite, local chat, simulated push.
 
     \b
     securitybot demo
     """
-    run_demo: Any = import_module("services.cli.demo").run_demo
-    context.exit(run_demo(*arguments))
+    from services.cli.demo import run_demo
+
+    context.exit(run_demo())

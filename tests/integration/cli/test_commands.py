@@ -83,6 +83,19 @@ def test_an_unknown_command_points_to_the_help(line: CommandLine) -> None:
     assert "see `securitybot tokens create --help`" in line.refused("tokens", "create", code=2)
 
 
+def test_a_reader_that_goes_away_early_is_no_traceback(line: CommandLine, sqlite_url: str, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [*COMMAND, "alerts", "list", "--json"], env=environment(database_url=sqlite_url), cwd=tmp_path,
+            stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 # --- check --------------------------------------------------------------------------------------------------------
 
 

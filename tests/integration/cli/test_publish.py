@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -156,3 +160,21 @@ def test_alerts_reach_a_real_broker(line: CommandLine, amqp_url: str, monkeypatc
     bus = RabbitBus(amqp_url)
     assert bus.depths([INGEST_QUEUE.name]) == {INGEST_QUEUE.name: 600}
     bus.close()
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(amqp_url: str, tmp_path: Path) -> None:
+    lines = tmp_path / "alerts.jsonl"
+    lines.write_text("\n".join(json.dumps(ALERT | {"title": f"t{number}"}) for number in range(300)))
+    ours, theirs = os.openpty()
+    with lines.open() as stdin:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("securitybot"), "publish", "-"], stdin=stdin, stdout=subprocess.PIPE,
+            stderr=theirs, env=os.environ | {"SECURITYBOT_AMQP_URL": amqp_url, "TERM": "xterm", "COLUMNS": "100"},
+            cwd=tmp_path, timeout=60, check=False,
+        )  # fmt: skip
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert (done.returncode, len(done.stdout.split())) == (0, 300), shown
+    assert "publishing" in shown
+    assert "300 alerts" in shown
