@@ -135,7 +135,8 @@ def _counts() -> None:
 
 
 TABLES = (
-    "alert_words", "words", "progress", "rollups", "sign_in_failures", "sign_in_flows", "sessions", "analysts", "triage",
+    "alert_words", "words", "progress", "rollups", "sign_in_failures", "sign_in_flows", "sessions", "analysts",
+    "triage",
 )  # fmt: skip
 
 
