@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import ConfigurationError
+from common.texts import Texts
 from common.yaml_files import load_yaml
 from services.dispatcher.chat_commands import Commands
 from services.dispatcher.owners import Owners
 from services.dispatcher.policies import Policies
-from services.dispatcher.texts import Texts
 from services.dispatcher.wording import Wording
 
 
