@@ -62,4 +62,4 @@ class AuthHandler:
             return
         settled = self._authenticator.answered(request, answer)
         if settled:
-            requests.settle(work, request, settled, only_from=State.ASKED)
+            requests.settle(work, request, settled)

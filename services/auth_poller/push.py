@@ -79,7 +79,7 @@ class Push:
             return
         with around.asking(request.request_id):
             if around.stopping.is_set():
-                return
+                return  # the process waits for those that are past this line, and may be gone before the others
             if not self._record(lambda work: requests.begin_asking(work, request.request_id, around.instance)):
                 return
             started = self._insist(lambda: around.authenticator.start(request, prepared))

@@ -165,6 +165,12 @@ class Bench:
             ).one()
         return AuthRequestRow(**row._mapping)
 
+    def lease(self, request_id: str) -> timedelta:
+        """Return for how much longer a request is claimed."""
+        until = self.row(request_id).claimed_until
+        assert until is not None
+        return until - self.clock.now()
+
     def states(self) -> Collection[str]:
         with self.engine.connect() as connection:
             return list(connection.scalars(select(AuthRequestRow.state)))
