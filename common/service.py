@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Engine, text
 from starlette.routing import BaseRoute
@@ -26,6 +26,7 @@ from common.logs import get_logger
 from common.records.database import create_database, translated_errors
 from common.records.migrate import schema_problem
 from common.retry import Backoff
+from common.runnable import Runnable
 from common.settings import HTTP_PORTS, SHARED_HTTP_PORT, Settings
 from common.topology import TOPOLOGY
 from common.unit_of_work import Transactions
@@ -34,18 +35,6 @@ log = get_logger(__name__)
 
 STOP_SECONDS = 9.0
 """Container runtimes kill after 10."""
-
-
-class Runnable(Protocol):
-    """Something with a thread of its own: a worker, a listener, a deliverer."""
-
-    name: str
-
-    def run(self) -> None:
-        """Work until `stop`."""
-
-    def stop(self) -> None:
-        """Ask `run` to return soon (thread-safe)."""
 
 
 @dataclass(frozen=True, slots=True)

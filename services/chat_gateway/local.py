@@ -16,7 +16,7 @@ from datetime import datetime
 from starlette.routing import BaseRoute
 
 from common.messages import ChatContent, Recipient
-from common.service import Runnable
+from common.runnable import Runnable
 from common.settings import Settings
 from services.chat_gateway.port import Intake, Person, Posted
 

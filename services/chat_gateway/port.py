@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 
 from common.errors import SecuritybotError
 from common.messages import ChatContent, Recipient, ReplyReceived
-from common.service import Runnable
+from common.runnable import Runnable
 
 
 class ChatFailure(SecuritybotError):

@@ -86,7 +86,7 @@ class Commands(BaseModel):
         return sorted(pairs, key=lambda pair: -len(pair[0]))
 
 
-_QUOTES = str.maketrans("‘’‚‛“”„‟–—", "''''\"\"\"\"--")  # noqa: RUF001 - what phones type instead of plain quotes
+_QUOTES = str.maketrans("‘’‚‛“”„‟–—", "''''\"\"\"\"--")
 _EDGE = " \t\r\n.,;:!?\"'*_`~()"
 
 

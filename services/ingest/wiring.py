@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from common.api_tokens import TokenCheck
-from common.service import Runnable, Runtime, Service
+from common.runnable import Runnable
+from common.service import Runtime, Service
 from common.worker import Worker
 from common.yaml_files import load_yaml
 from services.ingest.handlers import DeadLetterHandler, IntakeHandler, death_key

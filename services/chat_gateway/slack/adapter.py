@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 from common.clock import Clock, SystemClock
 from common.logs import get_logger
 from common.messages import ChatContent, Recipient
-from common.service import Runnable
+from common.runnable import Runnable
 from common.settings import Settings
 from services.chat_gateway.port import ChatFailure, ChatRefused, Intake, Person, Posted
 from services.chat_gateway.slack import translate

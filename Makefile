@@ -1,0 +1,38 @@
+.PHONY: help demo test check format lock bench clean
+
+help:  ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo:  ## The whole bot in this terminal: memory bus, SQLite, local chat, simulated push
+	@scripts/venv runtime
+	@.venv/bin/securitybot demo
+
+test:  ## Every test, with what they need (RabbitMQ and MariaDB from the system's packages)
+	@scripts/venv dev
+	@scripts/test-servers
+	@.venv/bin/pytest --cov --cov-report=term --cov-fail-under=90
+
+check:  ## Formatting, lint, types and the import contracts
+	@scripts/venv dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format:  ## Let ruff format and mend what it can
+	@scripts/venv dev
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+lock:  ## Pin the newest allowed versions, with hashes
+	@scripts/venv dev
+	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade --extra all pyproject.toml --group build -o requirements/runtime.txt
+	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade --extra all --group build --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+
+bench:  ## Latency, throughput and memory, on a real broker and database
+	@scripts/venv dev
+	@scripts/test-servers
+	@.venv/bin/python -m bench.pipeline
+
+clean:  ## Remove what make made
+	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
