@@ -12,11 +12,14 @@ import pytest
 from sqlalchemy import Engine, select
 
 from common.api_tokens import Scope, TokenCheck
-from common.bus.port import Delivery
+from common.bus.embedded import KombuBus
+from common.bus.port import Bus, Delivery
+from common.bus.rabbitmq import RabbitBus
 from common.clock import SystemClock
 from common.records.migrate import newest_revision
 from common.records.tables import AlertRow, HistoryRow, OutboxRow, QuarantineRow
-from common.unit_of_work import UnitOfWork
+from common.topology import AUTH_POLLER_QUEUE, DISPATCHER_QUEUE, TOPOLOGY
+from common.unit_of_work import Transactions, UnitOfWork
 from common.worker import quarantine
 from tests.integration.cli.conftest import CommandLine
 
@@ -224,6 +227,26 @@ def test_a_message_between_services_goes_to_the_one_queue_that_did_not_take_it(l
     (row,) = rows(line.engine, OutboxRow)
     assert (row.exchange, row.routing_key, row.type) == ("", "securitybot.dispatcher", "ReplyReceived")
     assert row.body == b'{"a": "\x1b"}'
+
+
+@pytest.mark.parametrize("kind", ["memory", "rabbitmq"])
+def test_what_is_sent_again_reaches_that_queue_and_no_other(
+    line: CommandLine, kind: str, request: pytest.FixtureRequest
+) -> None:
+    bus: Bus = KombuBus("memory://") if kind == "memory" else RabbitBus(request.getfixturevalue("amqp_url"))
+    bus.declare(TOPOLOGY)
+    add_quarantined(
+        line,
+        exchange="securitybot.events",
+        routing_key="ReplyReceived",
+        queue=DISPATCHER_QUEUE.name,
+        type="ReplyReceived",
+    )
+    line.ok("quarantine", "retry", "1")
+    assert Transactions(line.engine, bus, SystemClock(), "dispatcher").sweep(timedelta(0)) == 1
+    queues = (DISPATCHER_QUEUE.name, AUTH_POLLER_QUEUE.name)
+    assert bus.depths(queues) == {DISPATCHER_QUEUE.name: 1, AUTH_POLLER_QUEUE.name: 0}
+    bus.close()
 
 
 def test_a_dead_letter_without_an_address_cannot_be_sent_again_but_dropped(line: CommandLine) -> None:
