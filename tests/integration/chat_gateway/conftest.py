@@ -137,7 +137,7 @@ class RememberingIntake:
         self.taken: list[Reply] = []
         self.came: list[Person] = []
         self.away = False
-        self.before: Callable[[], None] = lambda: None
+        self.before: Callable[[], object] = lambda: None
 
     def replies(self, replies: Sequence[Reply]) -> None:
         if self.away:
