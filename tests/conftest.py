@@ -11,7 +11,7 @@ from typing import NoReturn, TypeVar
 import pika
 import pika.exceptions
 import pytest
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from common.bus.embedded import KombuBus
 from common.ids import new_id
@@ -81,13 +81,12 @@ def mariadb_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A fresh, empty database on the MariaDB server."""
     base = make_url(os.environ.get("SECURITYBOT_TEST_DATABASE_URL") or request.getfixturevalue("mariadb").url)
     name = f"test_{new_id().replace('-', '')}"
-    server = create_engine(base)
+    server = create_engine(base, poolclass=NullPool)  # a test may kill the server in between
     with server.begin() as connection:
         connection.execute(text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"))
     yield base.set(database=name).render_as_string(hide_password=False)
     with server.begin() as connection:
         connection.execute(text(f"DROP DATABASE {name}"))
-    server.dispose()
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
