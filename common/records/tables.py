@@ -30,7 +30,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 class HexHash(TypeDecorator[str]):
     """64 hex digits in Python, 32 bytes in the database."""
 
-    impl = BINARY(32)
+    impl = BINARY(32).with_variant(LargeBinary(32), "sqlite")
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:

@@ -10,7 +10,7 @@ revision = "0002"
 down_revision = "0001"
 
 ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-HASH = sa.BINARY(32)
+HASH = sa.BINARY(32).with_variant(sa.LargeBinary(32), "sqlite")
 TIME = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 MYSQL = {
     "mysql_charset": "utf8mb4",

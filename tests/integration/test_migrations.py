@@ -1,0 +1,105 @@
+"""The migrations build what the models say, from nothing, on SQLite and on MariaDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect, text
+
+from common.errors import DatabaseUnavailable
+from common.records.database import create_database
+from common.records.migrate import alembic_config, migrate, newest_revision
+from common.records.tables import Base
+
+
+@pytest.fixture
+def empty(database_url: str) -> Iterator[Engine]:
+    engine = create_database(database_url)
+    yield engine
+    engine.dispose()
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    with engine.connect() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+        connection.commit()
+
+
+def differences(engine: Engine) -> list[object]:
+    """What Alembic would still change to make the database as the models are."""
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return list(compare_metadata(context, Base.metadata))
+
+
+def test_from_nothing_to_what_the_models_say(empty: Engine) -> None:
+    assert migrate(empty) == (None, newest_revision())
+
+    assert differences(empty) == []
+
+
+def test_a_table_that_is_not_as_the_models_say_is_noticed(empty: Engine) -> None:
+    migrate(empty)
+    with empty.begin() as connection:
+        connection.execute(text("ALTER TABLE alerts ADD COLUMN surprise VARCHAR(10)"))
+
+    assert len(differences(empty)) == 1
+
+
+def test_running_again_changes_nothing(empty: Engine) -> None:
+    migrate(empty)
+
+    assert migrate(empty) == (newest_revision(), newest_revision())
+
+    assert differences(empty) == []
+
+
+def test_all_the_way_down_and_up_again(empty: Engine) -> None:
+    migrate(empty)
+
+    downgrade(empty, "base")
+
+    assert set(inspect(empty).get_table_names()) <= {"alembic_version"}
+    migrate(empty)
+    assert differences(empty) == []
+
+
+def test_every_step_goes_down_and_up(empty: Engine) -> None:
+    migrate(empty)
+    revisions = [script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()]
+
+    for older in revisions[1:]:
+        downgrade(empty, older)
+        assert migrate(empty) == (older, newest_revision())
+        assert differences(empty) == []
+
+
+def test_text_is_told_apart_byte_by_byte_and_keeps_every_character(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for owner in ("Zoë", "zoë", "Zoe", "🦆"):
+            connection.execute(
+                text(
+                    "INSERT INTO people (chat_id, username, display_name, active, updated_at)"
+                    " VALUES (:name, :name, :name, 1, '2026-01-01 00:00:00')"
+                ),
+                {"name": owner},
+            )
+        found = connection.scalars(text("SELECT username FROM people WHERE username = 'zoë'")).all()
+        duck = connection.scalar(text("SELECT username FROM people WHERE chat_id = '🦆'"))
+
+    assert (found, duck) == (["zoë"], "🦆")
+
+
+def test_a_database_that_is_away_is_told_as_such() -> None:
+    engine = create_database("mysql+pymysql://nobody@127.0.0.1:1/none")
+
+    with pytest.raises(DatabaseUnavailable, match="Can't connect"):
+        migrate(engine)
+    engine.dispose()

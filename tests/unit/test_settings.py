@@ -1,0 +1,180 @@
+"""Settings: what is read from where, and what a mistake gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.errors import ConfigurationError
+from common.settings import SHIPPED_CONFIG, Settings, load_settings
+
+SECRETS = {
+    "SECURITYBOT_AMQP_URL": "amqps://bot:amqp-s3cret@broker/vhost",
+    "SECURITYBOT_DATABASE_URL": "mysql+pymysql://bot:db-s3cret@database/securitybot",
+    "SECURITYBOT_CHAT": "slack",
+    "SECURITYBOT_SLACK_BOT_TOKEN": "xoxb-s3cret",
+    "SECURITYBOT_SLACK_APP_TOKEN": "xapp-s3cret",
+    "SECURITYBOT_SLACK_SIGNING_SECRET": "signing-s3cret",
+    "SECURITYBOT_AUTH": "duo",
+    "SECURITYBOT_DUO_IKEY": "DI123",
+    "SECURITYBOT_DUO_SKEY": "duo-s3cret",
+    "SECURITYBOT_DUO_HOST": "api-1.duosecurity.com",
+}
+
+
+def load(**values: str) -> Settings:
+    """Load from these alone; names without the prefix."""
+    return load_settings({f"SECURITYBOT_{name}": value for name, value in values.items()}, dotenv=None)
+
+
+def problems(**values: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(**values)
+    return caught.value.problems
+
+
+def test_nothing_set_is_the_demo() -> None:
+    settings = load()
+
+    assert settings.amqp_url.get_secret_value() == "memory://"
+    assert settings.database_url.get_secret_value() == "sqlite:///securitybot.db"
+    assert (settings.chat, settings.auth) == ("local", "local")
+    assert (settings.http_host, settings.http_port) == ("127.0.0.1", None)
+
+
+def test_an_empty_value_counts_as_not_set() -> None:
+    assert load(CHAT="", HTTP_PORT="").chat == "local"
+
+
+def test_everything_of_the_contract_is_read() -> None:
+    settings = load_settings(SECRETS | {"SECURITYBOT_HTTP_PORT": "9000", "SECURITYBOT_REPORTING_CHANNEL": "C1"}, None)
+
+    assert settings.chat == "slack"
+    assert settings.slack_bot_token is not None
+    assert settings.slack_bot_token.get_secret_value() == "xoxb-s3cret"
+    assert (settings.http_port, settings.reporting_channel) == (9000, "C1")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("HTTP_PORT", "http", "'http'"),
+        ("HTTP_PORT", "70000", "65535"),
+        ("LOG_FORMAT", "xml", "'console' or 'json'"),
+        ("CHAT", "Sl ack", "'Sl ack'"),
+        ("SLACK_API_URL", "https://slack.com", "ends in /api/"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_variable_what_it_was_and_what_it_may_be(
+    variable: str, value: str, expected: str
+) -> None:
+    (line,) = problems(**{variable: value})
+
+    assert line.startswith(f"SECURITYBOT_{variable} is {value!r}: ")
+    assert expected in line
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("AMQP_URL", "broker-s3cret", "amqps://user:password@host/vhost"),
+        ("DATABASE_URL", "postgresql://bot:s3cret@host/db", "mysql+pymysql://"),
+        ("DATABASE_URL", "s3cret", "sqlite:///file.db"),
+    ],
+)
+def test_a_wrong_secret_is_told_without_its_value(variable: str, value: str, expected: str) -> None:
+    (line,) = problems(**{variable: value})
+
+    assert line.startswith(f"SECURITYBOT_{variable} is ")
+    assert expected in line
+    assert "s3cret" not in line
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    lines = problems(HTTP_PORT="x", LOG_FORMAT="x", AMQP_URL="x")
+
+    assert len(lines) == 3
+
+
+def test_slack_and_duo_say_what_they_need() -> None:
+    lines = problems(CHAT="slack", AUTH="duo")
+
+    for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DUO_IKEY", "DUO_SKEY", "DUO_HOST"):
+        assert any(line.startswith(f"SECURITYBOT_{name}") for line in lines), name
+
+
+def test_a_signing_secret_stands_in_for_the_app_token() -> None:
+    assert load(CHAT="slack", SLACK_BOT_TOKEN="xoxb-1", SLACK_SIGNING_SECRET="x").slack_app_token is None
+
+
+def test_secrets_show_nowhere_but_are_known_to_the_logs() -> None:
+    settings = load_settings(SECRETS, None)
+
+    assert "s3cret" not in repr(settings)
+    assert "s3cret" not in str(settings)
+    assert "s3cret" not in settings.model_dump_json()
+    assert set(settings.secrets()) == {
+        "amqp-s3cret", "db-s3cret", "xoxb-s3cret", "xapp-s3cret", "signing-s3cret", "duo-s3cret",
+    }  # fmt: skip
+
+
+def test_settings_do_not_change() -> None:
+    settings = load()
+
+    with pytest.raises(ValueError, match="frozen"):
+        settings.chat = "slack"  # type: ignore[misc]
+
+
+def test_any_name_may_be_read_from_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("xoxb-from-file\n")
+
+    settings = load(CHAT="slack", SLACK_BOT_TOKEN_FILE=str(secret), SLACK_APP_TOKEN="xapp-1")
+
+    assert settings.slack_bot_token is not None
+    assert settings.slack_bot_token.get_secret_value() == "xoxb-from-file"
+
+
+def test_a_file_that_cannot_be_read_is_told_with_its_path(tmp_path: Path) -> None:
+    (line,) = problems(SLACK_BOT_TOKEN_FILE=str(tmp_path / "nothing"))
+
+    assert "SECURITYBOT_SLACK_BOT_TOKEN_FILE is" in line
+    assert "nothing" in line
+    assert "No such file" in line
+
+
+def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+
+    (line,) = problems(DUO_SKEY_FILE=str(tmp_path / "binary"))
+
+    assert "not UTF-8" in line
+
+
+def test_a_value_and_a_file_for_it_are_one_too_many(tmp_path: Path) -> None:
+    (line,) = problems(CHAT="local", CHAT_FILE=str(tmp_path))
+
+    assert "SECURITYBOT_CHAT_FILE and SECURITYBOT_CHAT are both set" in line
+
+
+def test_duos_ca_file_is_a_setting_of_its_own(tmp_path: Path) -> None:
+    assert load(DUO_CA_FILE=str(tmp_path / "ca.pem")).duo_ca_file == tmp_path / "ca.pem"
+
+
+def test_dotenv_is_read_where_the_environment_is_silent(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("SECURITYBOT_HTTP_PORT=9001\nSECURITYBOT_HTTP_HOST=0.0.0.0\nOTHER=1\n")
+
+    settings = load_settings({"SECURITYBOT_HTTP_PORT": "9002"}, dotenv)
+
+    assert (settings.http_host, settings.http_port) == ("0.0.0.0", 9002)
+
+
+def test_without_a_config_folder_the_shipped_one_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load().config_dir == SHIPPED_CONFIG
+
+    (tmp_path / "config").mkdir()
+    assert load().config_dir == Path("config")
+    assert load(CONFIG_DIR="elsewhere").config_dir == Path("elsewhere")
