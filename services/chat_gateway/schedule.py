@@ -10,7 +10,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.chat_gateway.jobs import Job
-from services.chat_gateway.lanes import Lane
+from services.chat_gateway.lanes import Lane, TokenBucket
+
+CALLS_PER_SECOND = 200.0
+CALLS_AT_ONCE = 50
+"""Of the whole process: far above what Slack takes from an app, and low enough that in a storm the calls leave the
+processor to the worker that takes messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Schedule:
         self._due: list[tuple[float, int, Lane]] = []
         self._order = itertools.count()
         self._blocked: dict[str, float] = {}
+        self._pace = TokenBucket(CALLS_PER_SECOND, CALLS_AT_ONCE)
         self._changed = threading.Condition()
         self._stopped = False
 
@@ -92,7 +98,8 @@ class Schedule:
                     if self._due:
                         self._changed.notify()  # somebody has to watch the next due time
                     return turn
-                self._changed.wait(self._due[0][0] - now if self._due else None)
+                due = max(self._due[0][0], self._pace.free_at(now)) if self._due else None
+                self._changed.wait(None if due is None else due - now)
             return None
 
     def done(self, turn: Turn, *, success: bool) -> None:
@@ -135,6 +142,8 @@ class Schedule:
             self._changed.notify_all()
 
     def _next(self, now: float) -> Turn | None:
+        if self._pace.free_at(now) > now:
+            return None
         while self._due and self._due[0][0] <= now:
             when, _, lane = heapq.heappop(self._due)
             if lane.scheduled != when:
@@ -143,6 +152,7 @@ class Schedule:
             ready = lane.next_at(now, self._blocked)
             if ready is not None and ready <= now:
                 job, since = lane.take(now)
+                self._pace.take(now)
                 return Turn(lane, job, since)
             self._plan(lane, now)
         return None
