@@ -107,6 +107,7 @@ class Texts(BaseModel):
     status_nothing: _Plain
     status_open: Annotated[str, Takes("title", "waiting")]
     status_proof: _Plain
+    status_waiting: Annotated[str, Takes("waiting")]
     test_title: _Plain
     test_description: _Plain
     not_understood: _Plain

@@ -9,12 +9,13 @@ from sqlalchemy import select
 from common.alerts import Status, accepted_id
 from common.logs import get_logger
 from common.messages import AlertAccepted
-from common.records.tables import ConversationRow
+from common.records.tables import ConversationRow, InboxRow
 from common.unit_of_work import UnitOfWork
 from common.worker import Tick
 from services.dispatcher.configuration import Configuration
 from services.dispatcher.conversation_events import TimePassed, WatchdogBarked
 from services.dispatcher.desk import ALERTS, Desk
+from services.dispatcher.handlers import DispatcherHandler
 from services.dispatcher.secretary import Secretary
 from services.dispatcher.verdicts import alert_of
 
@@ -82,10 +83,37 @@ class Deadlines:
             )
             .limit(MOST)
         ).all()
+        handled = self._handled(work, [row.hash for row in rows])
         for row in rows:
-            work.emit(AlertAccepted(alert=alert_of(row)), about=row.hash, message_id=accepted_id(row.hash))
+            if row.hash not in handled:
+                work.emit(AlertAccepted(alert=alert_of(row)), about=row.hash, message_id=accepted_id(row.hash))
         if rows:
-            log.warning("announced_again", alerts=len(rows))
+            log.warning("announced_again", alerts=len(rows) - len(handled))
+        if handled:
+            self._give_up(work, sorted(handled))
+
+    def _handled(self, work: UnitOfWork, hashes: list[str]) -> set[str]:
+        """Return those whose announcement the inbox knows: to announce them again would change nothing."""
+        by_id = {accepted_id(digest): digest for digest in hashes}
+        known = work.connection.scalars(
+            select(InboxRow.message_id).where(
+                InboxRow.consumer == DispatcherHandler.name, InboxRow.message_id.in_(by_id)
+            )
+        )
+        return {by_id[message_id] for message_id in known}
+
+    def _give_up(self, work: UnitOfWork, hashes: list[str]) -> None:
+        """Hand alerts to the team whose announcement went into the quarantine.
+
+        They are read once more, after the inbox: one that was placed meanwhile has its time by now.
+        """
+        desk = Desk(work)
+        secretary = Secretary(desk, self._config)
+        for row in desk.unresolved(hashes):
+            if row.escalate_at is None:
+                log.error("alert_not_handled", alert=row.hash)
+                secretary.unhandled(row)
+        desk.save()
 
     def _each(self, work: UnitOfWork, due: list[tuple[str, str | None]]) -> None:
         if not due:

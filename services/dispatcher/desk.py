@@ -143,18 +143,25 @@ class Desk:
             self.work.insert(IgnoredRow, title=silence.title, **values)
 
     def lift_own_blacklisting(self, person_id: str) -> bool:
-        """End what the person asked for with `stop`. False: only an analyst's entry is there, which stays."""
+        """End what the person asked for with `stop`; an analyst's entry stays. False: there was nothing to end."""
         actor = f"person:{person_id}"
         black = BlacklistRow.__table__
         self.work.flush()
-        self.work.connection.execute(
+        lifted = self.work.connection.execute(
             update(BlacklistRow)
-            .where(black.c.person_id == person_id, black.c.added_by == actor, black.c.lifted_at.is_(None))
+            .where(
+                black.c.person_id == person_id, black.c.added_by == actor,
+                black.c.lifted_at.is_(None), black.c.until > self.work.now,
+            )
             .values(lifted_at=self.work.now, lifted_by=actor)
-        )
+        )  # fmt: skip
         silences = self._silences.get(person_id, [])
         self._silences[person_id] = [s for s in silences if s.title is not None or s.added_by != actor]
-        return not any(s.title is None for s in self._silences[person_id])
+        return lifted.rowcount > 0
+
+    def is_blacklisted(self, person_id: str) -> bool:
+        """Tell whether the person is not asked about anything now."""
+        return any(s.title is None for s in self._silences.get(person_id, ()))
 
     # --- alerts -----------------------------------------------------------------------------------------------------
 
@@ -202,6 +209,11 @@ class Desk:
         """Return one alert, as it stands now."""
         self.write_alerts()
         return self.work.connection.execute(select(ALERTS).where(ALERTS.c.hash == alert_hash)).one()
+
+    def with_verdict(self, hashes: Sequence[str]) -> set[str]:
+        """Return those of the alerts that have their verdict."""
+        resolved = (ALERTS.c.hash.in_(hashes), ALERTS.c.resolution.is_not(None))
+        return set(self.work.connection.scalars(select(ALERTS.c.hash).where(*resolved)))
 
     def unresolved(self, hashes: Sequence[str]) -> list[Row[Any]]:
         """Return those of the alerts that have no verdict yet."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from common import codec, metrics
+from common.alerts import accepted_id
 from common.bus.port import Delivery
 from common.messages import (
     AlertAccepted,
@@ -58,7 +59,7 @@ class DispatcherHandler:
         secretary = Secretary(desk, self._config)
         messages = [received.message for received in batch]
         self._load(desk, [envelope.message for envelope in messages])
-        for envelope in messages:
+        for envelope in _without_verdict(desk, messages):
             with structlog.contextvars.bound_contextvars(message_id=envelope.id, alert=envelope.correlation_id):
                 self._happen(secretary, envelope.message)
         desk.save()
@@ -142,6 +143,22 @@ class DispatcherHandler:
         )  # fmt: skip
         settled = ProofSettled(message.request_id, message.result, message.detail)
         secretary.tell_of(message.person_id, settled)
+
+
+def _without_verdict(desk: Desk, messages: Sequence[Envelope[Message]]) -> Sequence[Envelope[Message]]:
+    """Leave out alerts that an analyst has sent again from the quarantine after the watchdog gave them a verdict.
+
+    Only those come under another id than the alert's own, which spares the others the query.
+    """
+    retried = [
+        e.message.alert.hash
+        for e in messages
+        if isinstance(e.message, AlertAccepted) and e.id != accepted_id(e.message.alert.hash)
+    ]
+    if not retried:
+        return messages
+    done = desk.with_verdict(retried)
+    return [e for e in messages if not (isinstance(e.message, AlertAccepted) and e.message.alert.hash in done)]
 
 
 def concerned(message: Message) -> str | None:

@@ -97,6 +97,11 @@ class Secretary:
         """Nobody answers to the owner: the team hears of it."""
         self._verdicts.give([row], Verdict(Resolution.UNKNOWN_OWNER), None)
 
+    def unhandled(self, row: Row[Any]) -> None:
+        """The watchdog: an alert at which the dispatcher itself failed goes to the team."""
+        comment = "the dispatcher could not handle it: see the quarantine"
+        self._verdicts.give([row], Verdict(Resolution.UNREACHABLE, comment=comment), row.person_id)
+
     def overdue(self, row: Row[Any]) -> None:
         """The watchdog: an alert that nobody was asked about in time goes to the team."""
         if row.person_id is None:
@@ -208,19 +213,25 @@ class Secretary:
 
     def _start(self, person: Person, decision: Start) -> None:
         lifted = self.desk.lift_own_blacklisting(person.chat_id)
-        text = "started" if lifted else "start_refused"
-        self._mail.tell(person, Tell(decision.message_id, decision.sequence, text))
+        refused = self.desk.is_blacklisted(person.chat_id)
+        self._mail.tell(
+            person, Tell(decision.message_id, decision.sequence, "start_refused" if refused else "started")
+        )
         if lifted:
             self.desk.work.note("start", person=person.chat_id, actor=f"person:{person.chat_id}")
+        if lifted and not refused:
+            self._mail.report_about(person, "report_start")
 
     def _status(self, person: Person, decision: TellStatus) -> None:
         talk = self.desk.conversation(person.chat_id)
-        values: dict[str, str] = {}
-        if talk.question is None:
-            text = "status_proof" if talk.proof else "status_nothing"
+        waiting = self.desk.count_waiting(person.chat_id)
+        values = {"waiting": str(waiting)}
+        if talk.question is not None:
+            text, values = "status_open", values | {"title": talk.question.first.title}
+        elif talk.proof is not None:
+            text = "status_proof"
         else:
-            waiting = str(self.desk.count_waiting(person.chat_id))
-            text, values = "status_open", {"title": talk.question.first.title, "waiting": waiting}
+            text = "status_waiting" if waiting else "status_nothing"
         self._mail.tell(person, Tell(decision.message_id, decision.sequence, text, values))
 
     # --- the rest ---------------------------------------------------------------------------------------------------

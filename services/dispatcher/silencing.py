@@ -13,6 +13,10 @@ from services.dispatcher.policies import Limits
 from services.dispatcher.turn import Turn
 
 
+_EDGE = " .,;:!?\"'"
+"""What people write around the arguments without meaning anything by it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """A silence that the person asks for."""
@@ -39,7 +43,7 @@ def read(command: ChatCommand, talk: Conversation, limits: Limits) -> Wish | Ref
     """Return what `stop` or `ignore (last|current) XhYm` asks for."""
     if command.meaning is Meaning.STOP:
         return Wish(Purpose.STOP, limits.stop_for)
-    which, _, duration_text = command.rest.partition(" ")
+    which, _, duration_text = command.rest.strip(_EDGE).partition(" ")
     duration = parse_duration(duration_text)
     longest = format_duration(limits.ignore_at_most)
     if which.casefold() not in ("last", "current") or not duration:

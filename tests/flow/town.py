@@ -124,7 +124,7 @@ class Chat:
 
     def _look_up(self, message: LookUpPerson) -> None:
         chat_id = self.newcomers.get(message.handle)
-        if chat_id is not None:
+        if chat_id is not None and chat_id not in [row.chat_id for row in self._town.rows(PersonRow)]:
             self._town.add_person(chat_id, message.handle)
         self._town.tell(PersonLookedUp(handle=message.handle, person_id=chat_id))
 
