@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from common import metrics
@@ -54,6 +54,7 @@ class Deliverer:
         *,
         threads: int = THREADS,
         backoff: Backoff | None = None,
+        patience: Mapping[str, float] = PATIENCE,
     ) -> None:
         self._calls = calls
         self._schedule = schedule
@@ -61,6 +62,7 @@ class Deliverer:
         self._transactions = transactions
         self._clock = clock
         self._backoff = backoff or Backoff(first=1.0, longest=30.0)
+        self._patience = patience
         self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._lease_until: datetime | None = None
@@ -110,12 +112,12 @@ class Deliverer:
             self._retry(turn, error, TARGET_SECONDS, "the message to update is not known")
         except (ChatUncertain, ChatUnavailable, Temporary) as error:
             job.find_first = job.find_first or isinstance(error, ChatUncertain)
-            self._retry(turn, error, PATIENCE[job.recipient_kind], "unavailable")
+            self._retry(turn, error, self._patience[job.recipient_kind], "unavailable")
         except Exception as error:
             # a bug: tried again like a lost answer, then reported as undeliverable
             log.exception("chat_call_failed", method=method, message_id=job.message_id)
             job.find_first = True
-            self._retry(turn, error, PATIENCE[job.recipient_kind], "internal error")
+            self._retry(turn, error, self._patience[job.recipient_kind], "internal error")
         else:
             if outcome is None:
                 self._schedule.again(turn, 0.0)
