@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
-from kombu.transport import memory, virtual
+from kombu.transport import virtual
 
+from common.bus.kombu_memory import private_memory
 from common.bus.port import Delivery, Publication
 from common.errors import BusUnavailable, ConfigurationError
 from common.logs import get_logger
@@ -39,9 +40,10 @@ class KombuBus:
         self._url = url
         self._memory = urlsplit(url).scheme == "memory"
         self.durable = not self._memory
-        self._transport = _private_memory() if self._memory else None
+        self._transport = private_memory() if self._memory else None
         self._lock = threading.RLock()
         self._consumers: list[KombuConsumer] = []
+        self._topology: Topology | None = None
         self._closed = False
         self._reachable = self._memory
         self._connection: Any = self.connect()
@@ -57,13 +59,16 @@ class KombuBus:
 
     def declare(self, topology: Topology) -> None:
         """See `Bus.declare`."""
+        self._topology = topology
         with self._lock, self._translated() as channel:
-            for exchange in topology.exchanges:
-                channel.exchange_declare(exchange.name, exchange.type, durable=True)
-            for queue in topology.queues:
-                channel.queue_declare(queue.name, durable=True)
-                for binding in queue.bindings:
-                    channel.queue_bind(queue.name, binding.exchange, binding.routing_key)
+            _declare(channel, topology)
+
+    def open_channel(self, connection: Any) -> Any:
+        """Return a new channel that knows the topology: most transports keep exchanges with the connection."""
+        channel = connection.channel()
+        if self._topology is not None:
+            _declare(channel, self._topology)
+        return channel
 
     def publish(self, publications: Sequence[Publication], timeout: float = 30.0) -> frozenset[int]:
         """See `Bus.publish`; the time-out is the transport's own."""
@@ -114,7 +119,7 @@ class KombuBus:
             raise BusUnavailable("the bus is closed")
         try:
             if self._channel is None:
-                self._channel = self._connection.channel()
+                self._channel = self.open_channel(self._connection)
             yield self._channel
         except failures(self._connection) as error:
             self._channel = None
@@ -191,7 +196,7 @@ class KombuConsumer:
         empty = 0
         with self._dropping_a_lost_channel():
             if self._channel is None:
-                self._channel = self._connection.channel()
+                self._channel = self._bus.open_channel(self._connection)
             while len(batch) < most and empty < len(self._queues):
                 queue = self._queues[0]
                 message = self._channel.basic_get(queue)
@@ -219,6 +224,15 @@ class KombuConsumer:
 def failures(connection: Any) -> tuple[type[Exception], ...]:
     """Return what a transport raises when its broker is away or refuses."""
     return (KombuError, OSError, *connection.connection_errors, *connection.channel_errors)
+
+
+def _declare(channel: Any, topology: Topology) -> None:
+    for exchange in topology.exchanges:
+        channel.exchange_declare(exchange.name, exchange.type, durable=True)
+    for queue in topology.queues:
+        channel.queue_declare(queue.name, durable=True)
+        for binding in queue.bindings:
+            channel.queue_bind(queue.name, binding.exchange, binding.routing_key)
 
 
 def _is_routed(channel: Any, publication: Publication) -> bool:
@@ -260,37 +274,3 @@ def _delivery(queue: str, message: Any) -> Delivery:
         redelivered=bool(message.delivery_info.get("redelivered")),
         tag=message,
     )
-
-
-def _private_memory() -> type[memory.Transport]:
-    """Return a memory transport whose exchanges and queues are nobody else's: kombu keeps them on the classes."""
-
-    class Channel(_MemoryChannel):
-        queues: dict[str, Any] = {}  # noqa: RUF012 - shared by this broker's channels on purpose
-
-    class Transport(memory.Transport):
-        global_state = virtual.BrokerState()
-
-    Transport.Channel = Channel
-    return Transport
-
-
-class _MemoryChannel(memory.Channel):
-    """Gives back what was not acknowledged when it closes."""
-
-    do_restore = True
-
-    def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
-        """Put a copy of its own into each queue: kombu shares one object, delivery tag included, between all."""
-        properties = message["properties"]
-        info = {**properties["delivery_info"], "queue": queue}
-        own = {**properties, "delivery_info": info, "delivery_tag": self._next_delivery_tag()}
-        super()._put(queue, {**message, "properties": own})
-
-    def _restore(self, message: Any) -> None:
-        """Called for the latest delivery first, so that the front of the queue has the old order again."""
-        payload = message.serializable()
-        payload["properties"]["delivery_info"]["redelivered"] = True
-        queue = self._queue_for(message.delivery_info["queue"])
-        with queue.mutex:
-            queue.queue.appendleft(payload)

@@ -12,7 +12,8 @@ from typing import Any
 import pika
 
 from common.bus.port import Delivery
-from common.bus.rabbit_connection import CONNECT_SECONDS, IoThread, Link
+from common.bus.rabbit_connection import IoThread, Link
+from common.bus.rabbit_parameters import CONNECT_SECONDS
 from common.topology import Topology
 
 Tag = tuple[int, int]

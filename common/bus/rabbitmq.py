@@ -11,8 +11,9 @@ from typing import Any
 import pika
 
 from common.bus.port import Publication
-from common.bus.rabbit_connection import CONNECT_SECONDS, IoThread, connection_parameters
+from common.bus.rabbit_connection import IoThread
 from common.bus.rabbit_consumer import RabbitConsumer
+from common.bus.rabbit_parameters import CONNECT_SECONDS, connection_parameters
 from common.bus.rabbit_publisher import Publisher
 from common.bus.rabbit_steps import Step, declare_steps, depth_steps
 from common.errors import BusUnavailable
