@@ -1,0 +1,194 @@
+"""What an operator meets: checks, mistakes in the settings, parts that are away, and stopping."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import make_url
+
+from tests.outside import Outcomes, alert, publish
+from tests.person import Person
+from tests.servers import free_port
+from tests.stack import SCRIPT, SERVICES, Stack
+from tests.waiting import eventually
+
+
+def lines_of(stack: Stack, service: str, event: str) -> list[dict[str, object]]:
+    """Return the log lines of one event."""
+    log = (stack.folder / f"{service}.log").read_text()
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == event]
+
+
+def test_check_tells_of_each_part_that_it_is_well(stack: Stack) -> None:
+    done = stack.run("check")
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        [name, "ok"] for name in ("settings", "broker", "database", "chat", "auth")
+    ]
+
+
+@pytest.mark.parametrize("broken", ["broker", "database", "chat", "auth"])
+def test_check_tells_which_part_is_broken(stack: Stack, broken: str) -> None:
+    away = free_port()
+    amqp, database = make_url(stack.amqp_url), make_url(stack.database_url)
+    environment = {
+        "broker": {"SECURITYBOT_AMQP_URL": amqp.set(port=away).render_as_string(hide_password=False)},
+        "database": {"SECURITYBOT_DATABASE_URL": database.set(port=away).render_as_string(hide_password=False)},
+        "chat": {"SECURITYBOT_SLACK_BOT_TOKEN": "xoxb-wrong"},
+        "auth": {"SECURITYBOT_DUO_SKEY": "wrong-key"},
+    }[broken]
+    done = stack.run("check", check=False, **environment)
+    assert done.returncode == 1
+    state = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert [name for name, line in state.items() if not line.endswith("ok")] == [broken]
+    assert "failed" in state[broken]
+    assert all(secret not in done.stdout + done.stderr for secret in (str(amqp.password), str(database.password)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECURITYBOT_AMQP_URL", "localhost"),
+        ("SECURITYBOT_DATABASE_URL", "postgresql://secret:hunter2@host/x"),
+        ("SECURITYBOT_HTTP_PORT", "http"),
+        ("SECURITYBOT_SLACK_API_URL", "https://slack.com"),
+        ("SECURITYBOT_CHAT", "Teams!"),
+        ("SECURITYBOT_DUO_HOST", "https://duo"),
+        ("SECURITYBOT_CONFIG_DIR", "/nowhere"),
+        ("SECURITYBOT_SLACK_APP_TOKEN", ""),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(stack: Stack, name: str, value: str) -> None:
+    service = "auth-poller" if name == "SECURITYBOT_DUO_HOST" else "dispatcher"
+    done = stack.run("run", service, check=False, **{name: value})
+    assert done.returncode == 2
+    told = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert len(told) == (1 if name != "SECURITYBOT_CONFIG_DIR" else len(told))
+    assert name in told[0] or value in told[0]
+    assert "hunter2" not in done.stderr
+
+
+def test_several_wrong_settings_are_told_at_once(stack: Stack) -> None:
+    wrong = {"SECURITYBOT_HTTP_PORT": "70000", "SECURITYBOT_LOG_FORMAT": "xml"}
+    done = stack.run("run", "ingest", check=False, **wrong)
+    assert done.returncode == 2
+    assert all(any(name in line for line in done.stderr.splitlines()) for name in wrong)
+
+
+def test_broker_and_database_that_are_away_at_start_are_waited_for(own_stack: Stack) -> None:
+    away = make_url(own_stack.amqp_url).set(port=free_port()).render_as_string(hide_password=False)
+    (process,) = own_stack.start("ingest", SECURITYBOT_AMQP_URL=away)
+    eventually(lambda: len(lines_of(own_stack, "ingest", "waiting_for")) >= 2, 30)
+    assert {line["what"] for line in lines_of(own_stack, "ingest", "waiting_for")} == {"broker"}
+    health, ready = process.get("/healthz"), process.get("/readyz")
+    assert health is not None
+    assert health.status_code == 200
+    assert ready is not None
+    assert ready.status_code == 503
+    assert "broker" in ready.json()["problems"]
+    assert process.term() == 0
+    away = make_url(own_stack.database_url).set(port=free_port()).render_as_string(hide_password=False)
+    (process,) = own_stack.start("ingest", SECURITYBOT_DATABASE_URL=away)
+    eventually(lambda: {line["what"] for line in lines_of(own_stack, "ingest", "waiting_for")} == {"broker", "database"}, 30)
+    assert process.term() == 0
+
+
+def test_a_stop_under_load_is_quick_and_loses_nothing(own_stack: Stack) -> None:
+    own_stack.start()
+    own_stack.wait_ready()
+    people = [Person(own_stack) for _ in range(3)]
+    alerts = [alert(people[n % 3].name, f"load {n % 7}") for n in range(400)]
+    with Outcomes(own_stack.amqp_url) as outcomes:
+        for start in range(0, 400, 100):
+            publish(own_stack.amqp_url, alerts[start : start + 100])
+            name = SERVICES[start // 100]
+            began = time.monotonic()
+            assert own_stack.processes[name].term() == 0
+            assert time.monotonic() - began < 10
+            assert lines_of(own_stack, name, "stopped")
+            own_stack.start(name)
+        own_stack.wait_ready()
+        for person in people:
+            for _ in range(7):
+                person.click(person.card("load", timeout=30), "no")
+                time.sleep(0.05)
+        for body in alerts:
+            assert outcomes.wait(body["hash"], 30)["resolution"] == "denied"
+    hashes = [row["hash"] for row in own_stack.rows("SELECT hash FROM alerts")]
+    assert len(hashes) == 400
+    cards = [m["metadata"]["event_payload"]["message_id"] for p in people for m in p.messages()]
+    assert len(cards) == len(set(cards))
+
+
+def test_signed_events_over_http_do_what_the_socket_does(http_stack: Stack) -> None:
+    http_stack.start()
+    http_stack.wait_ready()
+    person = Person(http_stack)
+    with Outcomes(http_stack.amqp_url) as outcomes:
+        body = alert(person.name, "signed")
+        publish(http_stack.amqp_url, [body])
+        card = person.card("signed")
+        url = str(http_stack.slack.poster.url)
+        forged = {"type": "event_callback", "event": {"type": "message", "user": person.id, "text": "no"}}
+        stale = http_stack.slack.poster.signed(json.dumps(forged), at=time.time() - 301)
+        for headers in ({}, {"X-Slack-Request-Timestamp": str(int(time.time())), "X-Slack-Signature": "v0=0"}, stale):
+            answer = httpx.post(f"{url}/slack/events", content=json.dumps(forged), headers=headers)
+            assert answer.status_code == 401
+        person.click(card, "yes", "signed and sealed")
+        person.offer()
+        person.say("yes")
+        person.answer_push("allow")
+        assert outcomes.wait(body["hash"])["comment"] == "signed and sealed"
+
+
+def test_secrets_stay_out_of_logs_arguments_and_errors(own_stack: Stack) -> None:
+    own_stack.start()
+    own_stack.wait_ready()
+    environment = own_stack.environment()
+    secrets = [value for name, value in environment.items() if name.endswith(("_TOKEN", "_SKEY", "_URL"))]
+    for process in own_stack.processes.values():
+        arguments = Path(f"/proc/{process.popen.pid}/cmdline").read_bytes().decode()
+        assert all(secret not in arguments for secret in secrets)
+    own_stack.restart("chat-gateway", SECURITYBOT_SLACK_BOT_TOKEN=own_stack.secret("xoxb-wrong-but-secret"))
+    own_stack.restart("auth-poller", SECURITYBOT_DUO_SKEY=own_stack.secret("wrong-but-secret-skey"))
+    database = make_url(own_stack.database_url).set(password=own_stack.secret("wrong-but-secret-password"))
+    own_stack.restart("ingest", SECURITYBOT_DATABASE_URL=database.render_as_string(hide_password=False))
+    eventually(lambda: lines_of(own_stack, "ingest", "waiting_for"), 20)
+    ready = eventually(lambda: own_stack.processes["auth-poller"].get("/readyz"), 20)
+    eventually(lambda: lines_of(own_stack, "chat-gateway", "directory_not_refreshed"), 20)
+    assert ready is not None
+    assert own_stack.leaks() == []
+
+
+def test_a_second_signal_does_not_cut_the_first_short(own_stack: Stack) -> None:
+    (process,) = own_stack.start("dispatcher")
+    eventually(process.is_ready, 30)
+    process.popen.send_signal(signal.SIGINT)
+    assert process.term() == 0
+
+
+def test_a_taken_port_is_told_in_one_line(own_stack: Stack) -> None:
+    (process,) = own_stack.start("ingest")
+    eventually(lambda: process.get("/healthz"), 30)
+    done = own_stack.run("run", "dispatcher", check=False, SECURITYBOT_HTTP_PORT=str(process.port))
+    assert done.returncode == 2
+    assert "SECURITYBOT_HTTP_PORT" in done.stderr
+
+
+def test_settings_come_from_files_too(own_stack: Stack) -> None:
+    path = own_stack.folder / "amqp-url"
+    path.write_text(own_stack.amqp_url + "\n")
+    environment = own_stack.environment()
+    del environment["SECURITYBOT_AMQP_URL"]
+    environment["SECURITYBOT_AMQP_URL_FILE"] = str(path)
+    done = subprocess.run(
+        [SCRIPT, "check"], env=environment, cwd=own_stack.folder, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[1].split() == ["broker", "ok"]
+
