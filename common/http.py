@@ -44,6 +44,7 @@ class HttpServer:
     """uvicorn on a thread of its own, so that the main thread can wait for signals."""
 
     def __init__(self, app: Starlette, host: str, port: int) -> None:
+        self._host = host
         self._address = f"{host}:{port}"
         config = uvicorn.Config(
             app, host=host, port=port, log_config=None, access_log=False, server_header=False, date_header=False,
@@ -67,6 +68,13 @@ class HttpServer:
                     "free address"
                 )
             self._thread.join(0.01)
+
+    @property
+    def address(self) -> str:
+        """The URL on which it listens; the port that the system chose, where 0 was asked for."""
+        socket = self._server.servers[0].sockets[0]
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{socket.getsockname()[1]}"
 
     def stop(self) -> None:
         """Finish open requests and close."""

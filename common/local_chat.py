@@ -1,4 +1,4 @@
-"""What somebody says in the local chat, in a terminal or in the browser, as the message that tells the dispatcher. Pure."""
+"""What somebody says in the local chat, in a terminal or a browser, as the message to the dispatcher. Pure."""
 
 from __future__ import annotations
 

@@ -125,6 +125,12 @@ class Process:
         log.info("started", services=[service.name for service in self.services], instance=self._runtime.instance)
         return True
 
+    @property
+    def address(self) -> str:
+        """Where this process listens, once started."""
+        assert self._http is not None
+        return self._http.address
+
     def ask_to_stop(self) -> None:
         """Let `run` return (thread-safe)."""
         self._stopping.set()

@@ -62,6 +62,14 @@ class Settings(BaseSettings):
     duo_skey: SecretStr | None = None
     duo_host: str | None = None
     duo_ca_file: Path | None = None
+    oidc_issuer: str | None = None
+    """OpenID Connect issuer of the console's sign-in; without it there are local accounts."""
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+    oidc_roles: str = ""
+    """`group=role` pairs, e.g. `soc=analyst soc-leads=admin`."""
+    service_urls: str = ""
+    """`service=url` pairs for the console's system page, e.g. `ingest=http://ingest:8080`."""
     http_host: str = "127.0.0.1"
     http_port: int | None = Field(None, ge=0, le=65535)
     config_dir: Path = Path("config")
@@ -118,6 +126,10 @@ class Settings(BaseSettings):
             for name in ("duo_ikey", "duo_skey", "duo_host"):
                 if not getattr(self, name):
                     missing.append(f"{name.upper()} is not set; SECURITYBOT_AUTH=duo needs it")
+        if self.oidc_issuer:
+            for name in ("oidc_client_id", "oidc_client_secret", "oidc_roles"):
+                if not getattr(self, name):
+                    missing.append(f"{name.upper()} is not set; SECURITYBOT_OIDC_ISSUER needs it")
         if missing:
             raise ValueError("\n".join(PREFIX + line for line in missing))
         return self

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import click
@@ -30,6 +31,7 @@ from common.settings import SHARED_HTTP_PORT, Settings, load_settings
 from services.cli.output import print_table
 from services.cli.run import ALL, load_build
 from services.cli.terminal_chat import TerminalChat, shown_verdict
+from services.console.wiring import build_with as build_console
 from services.dispatcher.conversation_state import Conversation
 
 POLL_SECONDS = 0.05
@@ -47,10 +49,12 @@ def run_demo() -> int:
     configure_logging(settings.log_format, settings.secrets(), level="WARNING")
     runtime = open_runtime(settings)
     migrate(runtime.engine)
-    process = Process(runtime, [load_build(name) for name in ALL])
+    person = _own_handle()
+    console = partial(build_console, demo_name=person)
+    process = Process(runtime, [console if name == "console" else load_build(name) for name in ALL])
     try:
         if process.start():
-            Demo(runtime).run()
+            Demo(runtime, person, process.address).run()
     except KeyboardInterrupt:
         click.echo()
     finally:
@@ -81,10 +85,11 @@ def _free_port(host: str) -> int:
 class Demo:
     """The conversation of the person at the terminal."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, person: str, address: str) -> None:
         self._runtime = runtime
         self._transactions = runtime.transactions("demo")
-        self._person = _own_handle()
+        self._person = person
+        self._address = address
         self._chat = TerminalChat(self._person, CHANNEL)
         self._typed: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._interactive = sys.stdin.isatty()
@@ -95,6 +100,7 @@ class Demo:
         """Greet, ask, and go on until the input ends."""
         click.echo(f"securitybot demo: you are {self._person}. Answer in words, or with a button's number; `test` asks")
         click.echo("for another alert, `help` shows more, `quit` or Ctrl-C ends. The record is in the database file.")
+        click.echo(f"The same in a browser, with the security team's side: {self._address}")
         self._begin()
         threading.Thread(target=self._read_lines, name="terminal", daemon=True).start()
         if self._interactive:

@@ -18,9 +18,9 @@ WIRINGS = {
     "dispatcher": "services.dispatcher.wiring",
     "chat-gateway": "services.chat_gateway.wiring",
     "auth-poller": "services.auth_poller.wiring",
-    "console": "services.console.wiring",
+    "console": "services.console.wiring",  # last: its routes take every path that is left
 }
-ALL = ("ingest", "dispatcher", "chat-gateway", "auth-poller")
+ALL = ("ingest", "dispatcher", "chat-gateway", "auth-poller", "console")
 
 
 @click.command()
@@ -35,7 +35,7 @@ def run(context: click.Context, names: tuple[str, ...]) -> None:
     securitybot run all
     SECURITYBOT_AMQP_URL=amqps://… securitybot run dispatcher
     """
-    chosen = ALL if "all" in names else tuple(dict.fromkeys(names))
+    chosen = ALL if "all" in names else tuple(name for name in WIRINGS if name in names)
     settings = read_settings()
     builds = [load_build(name) for name in chosen]
     if is_embedded(settings) and not set(ALL) <= set(chosen):

@@ -1,0 +1,110 @@
+"""A new alert by hand: to one or many people, previewed as the bot will ask it, sent through the exchange like any."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from starlette.responses import Response
+
+from common.alert_publication import prepare
+from common.alerts import Alert
+from common.bus.port import Publication
+from common.cards import alert_parts, question_card
+from common.errors import BadMessage, BusUnavailable, ChangeRefused
+from common.ids import new_id
+from common.messages import ChatContent
+from services.console.access import Role
+from services.console.desk import Desk
+from services.console.web import Page, Visit
+
+SOURCE = "custom"
+MOST_OWNERS = 50
+FIELDS = ("owners", "title", "description", "reason", "url", "severity")
+UTC_ZONE = ZoneInfo("UTC")
+
+
+def show(desk: Desk, visit: Visit) -> Response:
+    """Show the form; `owner` and `title` may come from the page before."""
+    values = dict.fromkeys(FIELDS, "") | {"severity": "medium"}
+    given = visit.request.query_params
+    values |= {"owners": given.get("owner", ""), "title": given.get("title", "")}
+    return _page(desk, visit, values)
+
+
+def preview(desk: Desk, visit: Visit) -> Response:
+    """Show what will be asked, without asking it."""
+    values = {name: visit.text(name) for name in FIELDS}
+    try:
+        prepared = _prepare(desk, values)
+    except ChangeRefused as error:
+        return _page(desk, visit, values, problem=str(error))
+    alert = prepared[0][0]
+    return _page(desk, visit, values, card=_card(desk, alert), count=len(prepared))
+
+
+def send(desk: Desk, visit: Visit) -> Response:
+    """Publish an alert a person, all safe at the broker before anybody is told so."""
+    values = {name: visit.text(name) for name in FIELDS}
+    try:
+        prepared = _prepare(desk, values)
+        desk.transactions.publish_now([publication for _, publication in prepared])
+    except ChangeRefused as error:
+        return _page(desk, visit, values, problem=str(error))
+    except BusUnavailable as error:
+        return _page(desk, visit, values, problem=f"nothing is known to be sent: {error}; try again")
+
+    def note(work: Any) -> None:
+        for alert, _ in prepared:
+            work.note("published", alert=alert.hash, actor=visit.who.actor, source=alert.source)
+
+    desk.change(note)
+    what = "The alert is" if len(prepared) == 1 else f"{len(prepared)} alerts are"
+    return visit.back(f"{what} on the way.", f"/alerts/{prepared[0][0].hash}/sent")
+
+
+def sent(desk: Desk, visit: Visit) -> Response:
+    """Say that it is on its way; the alert itself is there once the intake has taken it."""
+    return desk.page("sent.html", visit.request, visit.who, digest=visit.path("hash"))
+
+
+def _prepare(desk: Desk, values: dict[str, str]) -> list[tuple[Alert, Publication]]:
+    owners = list(dict.fromkeys(values["owners"].replace(",", " ").split()))
+    if not owners:
+        raise ChangeRefused("owners: name at least one person (or host)")
+    if len(owners) > MOST_OWNERS:
+        raise ChangeRefused(f"owners: at most {MOST_OWNERS} at once")
+    fields = {name: values[name].strip() for name in FIELDS if name != "owners" and values[name].strip()}
+    now = desk.now()
+    prepared = []
+    for index, owner in enumerate(owners):
+        alert = fields | {"owner": owner, "event_time": (now + timedelta(microseconds=index)).isoformat()}
+        try:
+            prepared.append(prepare(alert, source=SOURCE, message_id=new_id(), received_at=now))
+        except BadMessage as error:
+            raise ChangeRefused(error.reason) from None
+    return prepared
+
+
+def _card(desk: Desk, alert: Alert) -> ChatContent:
+    texts = desk.texts
+    summary = texts.render("question_first", name=alert.owner, title=alert.title)
+    return question_card(texts, summary, alert_parts(texts, alert, UTC_ZONE))
+
+
+def _page(desk: Desk, visit: Visit, values: dict[str, str], **more: Any) -> Response:
+    shown: dict[str, Any] = {"problem": None, "card": None, "count": 0} | more
+    page = desk.page("new.html", visit.request, visit.who, values=values, severities=SEVERITIES, **shown)
+    if shown["problem"]:
+        page.status_code = 422
+    return page
+
+
+SEVERITIES = ("low", "medium", "high", "critical")
+PAGES = (
+    Page("/new", show, Role.ANALYST),
+    Page("/new/preview", preview, Role.ANALYST, "POST"),
+    Page("/new", send, Role.ANALYST, "POST"),
+    Page("/alerts/{hash}/sent", sent),
+)

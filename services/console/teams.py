@@ -1,0 +1,33 @@
+"""Teams of owners: `config/teams.yaml`, for the insight page. Pure."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from pydantic import BaseModel, ConfigDict
+
+NO_TEAM = "no team"
+
+
+class TeamEntry(BaseModel):
+    """One team and the owners that belong to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    owners: tuple[str, ...]
+    """Owners as alerts name them, or chat ids: exact or globs."""
+
+
+class Teams(BaseModel):
+    """Who belongs to which team; the first that matches counts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    teams: tuple[TeamEntry, ...] = ()
+
+    def of(self, owner: str, person_id: str | None) -> str:
+        """Return the team of an owner."""
+        names = [owner.lower(), *([person_id.lower()] if person_id else [])]
+        for team in self.teams:
+            if any(fnmatchcase(name, pattern.lower()) for pattern in team.owners for name in names):
+                return team.name
+        return NO_TEAM
