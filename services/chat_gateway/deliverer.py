@@ -129,6 +129,8 @@ class Deliverer:
             self._finish(turn, Outcome(turn.job, self._clock.now(), error=reason))
             return
         pause = self._backoff.pause(turn.job.attempts)
+        if isinstance(error, ChatUncertain):
+            pause = max(pause, error.settles_in)
         turn.job.attempts += 1
         log.warning(
             "chat_call_again", method=turn.job.calls, message_id=turn.job.message_id, cause=str(error),

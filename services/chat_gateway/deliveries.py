@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import func, or_, select, update
 
 from common.ids import derived_id
 from common.messages import ChatContent, ChatMessageDelivered, ChatMessageUndeliverable, PersonLookedUp
+from common.records.bulk import update_many
 from common.records.tables import ChatDeliveryRow as Row
 from common.unit_of_work import UnitOfWork
 from services.chat_gateway.jobs import Job, Outcome
@@ -114,14 +115,8 @@ class Deliveries:
 
     def complete(self, work: UnitOfWork, outcomes: Sequence[Outcome]) -> None:
         """Write how calls ended, and tell the dispatcher what it has to know."""
-        work.connection.execute(
-            update(Row)
-            .where(Row.message_id == bindparam("id_"), Row.state == "pending")
-            .values(
-                {name: bindparam(f"{name}_") for name in ("state", "channel", "posted_as", "error", "completed_at")}
-            ),
-            [_result(outcome) for outcome in outcomes],
-        )
+        results = [_result(outcome) for outcome in outcomes]
+        update_many(work.connection, Row, "message_id", results, only_if="state = 'pending'")
         for outcome in outcomes:
             _tell(work, outcome)
 
@@ -210,12 +205,12 @@ def _job(row: Any) -> Job:
 
 def _result(outcome: Outcome) -> dict[str, Any]:
     return {
-        "id_": outcome.job.message_id,
-        "state_": "sent" if outcome.error is None else "failed",
-        "channel_": outcome.posted.channel if outcome.posted else None,
-        "posted_as_": outcome.posted.posted_as if outcome.posted else None,
-        "error_": outcome.error,
-        "completed_at_": outcome.at,
+        "message_id": outcome.job.message_id,
+        "state": "sent" if outcome.error is None else "failed",
+        "channel": outcome.posted.channel if outcome.posted else None,
+        "posted_as": outcome.posted.posted_as if outcome.posted else None,
+        "error": outcome.error,
+        "completed_at": outcome.at,
     }
 
 

@@ -39,7 +39,14 @@ class ChatUnavailable(ChatFailure):
 
 
 class ChatUncertain(ChatFailure):
-    """The answer was lost: the call may or may not have been carried out."""
+    """The answer was lost: the call may or may not have been carried out.
+
+    `settles_in`: seconds for which it may still be carried out; looking for it earlier proves nothing.
+    """
+
+    def __init__(self, cause: str, settles_in: float = 0.0) -> None:
+        super().__init__(cause)
+        self.settles_in = settles_in
 
 
 class ChatRefused(ChatFailure):

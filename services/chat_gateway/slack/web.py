@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import logging
 import re
+import socket
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +50,7 @@ class SlackWeb:
     """Makes Web API calls; thread-safe."""
 
     def __init__(self, token: str, api_url: str, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
         logger = logging.getLogger("slack_sdk.web")
         logger.setLevel(logging.CRITICAL)  # it logs each failure that we log better, and bodies when it debugs
         self.client = WebClient(
@@ -76,26 +78,27 @@ class SlackWeb:
         except SlackApiError as error:
             raise _meaning(method, error, creates=creates) from error
         except URLError as error:
-            refused = isinstance(error.reason, ConnectionRefusedError) or "getaddrinfo" in str(error.reason)
-            raise _lost(method, error, creates=creates and not refused) from error
+            refused = isinstance(error.reason, ConnectionRefusedError | socket.gaierror)
+            raise self._lost(method, error.reason, creates=creates and not refused) from error
         except (OSError, http.client.HTTPException, SlackClientError, ValueError) as error:
-            raise _lost(method, error, creates=creates) from error
+            raise self._lost(method, error, creates=creates) from error
         data = answer.data
         if not isinstance(data, dict):
-            raise _lost(method, TypeError("not a JSON object"), creates=creates)
+            raise self._lost(method, TypeError("not a JSON object"), creates=creates)
         return data
+
+    def _lost(self, method: str, error: object, *, creates: bool) -> ChatFailure:
+        """Return what a call without an answer means. After a time-out Slack may be working on it still."""
+        cause = f"{method}: {type(error).__name__}"
+        if not creates:
+            return ChatUnavailable(cause)
+        return ChatUncertain(cause, self._timeout if isinstance(error, TimeoutError) else 0.0)
 
     def _ask(self, method: str, arguments: dict[str, Any]) -> SlackResponse:
         """Methods that write take JSON; those that read take forms only."""
         if method.startswith("chat."):
             return self.client.api_call(method, json=arguments)
         return self.client.api_call(method, params=arguments)
-
-
-def _lost(method: str, error: Exception, *, creates: bool) -> ChatFailure:
-    """Return what a call without an answer means."""
-    kind = ChatUncertain if creates else ChatUnavailable
-    return kind(f"{method}: {type(error).__name__}")
 
 
 def _meaning(method: str, error: SlackApiError, *, creates: bool) -> ChatFailure:

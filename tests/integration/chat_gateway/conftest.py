@@ -27,7 +27,7 @@ from services.chat_gateway.wiring import build_with
 from tests.fakes.slack import FakeSlack
 from tests.waiting import eventually
 
-TIMEOUT = 0.5
+TIMEOUT = 1.5
 
 
 class Gateway:
@@ -155,7 +155,7 @@ class RememberingIntake:
 def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlack]:
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with FakeSlack(hold=5.0, resend_after=0.3) as fake:
+    with FakeSlack(hold=6.0, resend_after=0.3) as fake:
         yield fake
 
 
