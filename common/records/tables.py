@@ -209,7 +209,7 @@ class ChatDeliveryRow(Base):
     )
     message_id: Mapped[str] = mapped_column(_Id, primary_key=True)
     kind: Mapped[str] = mapped_column(String(8))
-    """`send` or `update`."""
+    """`send`, `update`, or `look_up` (somebody asked for; the recipient is then derived from the handle)."""
     target: Mapped[str | None] = mapped_column(_Id)
     """For an update: the message id of the send."""
     recipient_kind: Mapped[str] = mapped_column(String(8))
