@@ -6,7 +6,7 @@ A text may hold the placeholders that its field names here, and no others.
 from __future__ import annotations
 
 from string import Formatter
-from typing import Annotated, get_type_hints
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core.core_schema import ValidationInfo
@@ -140,6 +140,10 @@ class Texts(BaseModel):
         if unknown:
             may = ", ".join(f"{{{name}}}" for name in sorted(allowed)) or "no placeholder"
             raise ValueError(f"unknown placeholder {{{min(unknown)}}}; it may hold {may}")
+        try:
+            text.format_map(dict.fromkeys(allowed, ""))
+        except (ValueError, LookupError) as error:
+            raise ValueError(f"a placeholder has a conversion or format that text does not take: {error}") from None
         return text
 
     def render(self, key: str, **values: str) -> str:
@@ -150,5 +154,5 @@ class Texts(BaseModel):
 
 def placeholders(key: str) -> frozenset[str]:
     """Return the placeholders that the text `key` may hold."""
-    hint = get_type_hints(Texts, include_extras=True)[key]
-    return next((mark.names for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Takes)), frozenset())
+    marks = Texts.model_fields[key].metadata
+    return next((mark.names for mark in marks if isinstance(mark, Takes)), frozenset())

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, insert, literal, null, select, union_all, update
+from sqlalchemy import Row, case, insert, literal, null, select, union_all, update
 
 from common.alerts import Status
+from common.records.bulk import update_many
 from common.records.tables import AlertRow, BlacklistRow, ConversationRow, IgnoredRow, PersonRow
 from common.records.upsert import upsert
 from common.unit_of_work import UnitOfWork
@@ -167,7 +168,7 @@ class Desk:
 
     def place(self, alert_hash: str, **values: Any) -> None:
         """Set whom an alert concerns and which question it is part of; written before the next query for alerts."""
-        self._placements.append({"alert_hash": alert_hash} | values)
+        self._placements.append({"hash": alert_hash} | values)
 
     def waiting(self, person_id: str) -> list[Row[Any]]:
         """Return the alerts to ask the person about next: all of one title, that of the worst and oldest."""
@@ -239,11 +240,8 @@ class Desk:
         by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for placement in placements:
             by_columns.setdefault(tuple(sorted(placement)), []).append(placement)
-        for columns, rows in by_columns.items():
-            changed: dict[str, Any] = {name: bindparam(name) for name in columns if name != "alert_hash"}
-            self.work.connection.execute(
-                update(AlertRow).where(ALERTS.c.hash == bindparam("alert_hash")).values(changed), rows
-            )
+        for rows in by_columns.values():
+            update_many(self.work.connection, AlertRow, "hash", rows)
 
     # --- saving -----------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import holidays
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from common.alerts import Resolution, Severity
 from services.dispatcher.business_hours import BusinessHours
@@ -35,7 +35,7 @@ class _Model(BaseModel):
 class Policy(_Model):
     """What applies to one alert."""
 
-    answer_within: Duration = timedelta(hours=2)
+    answer_within: Duration = Field(timedelta(hours=2), gt=timedelta(0))
     """Time to answer before the team is told; by the clock that `clock` names."""
     remind_before: Duration = timedelta(minutes=30)
     """How long before that the person is reminded; 0s: never."""
@@ -132,6 +132,12 @@ class WorkingHours(_Model):
                 raise ValueError("is not a country (or country-subdivision) whose holidays are known") from None
         return country
 
+    @model_validator(mode="after")
+    def _opens_before_it_closes(self) -> WorkingHours:
+        if self.opens >= self.closes:
+            raise ValueError("opens must be earlier than closes")
+        return self
+
     def of(self, time_zone: str | None) -> BusinessHours:
         """Return the working hours of a person in `time_zone` (None or unknown: the default zone)."""
         zone = (_zone(time_zone) if time_zone else None) or ZoneInfo(self.time_zone)
@@ -160,9 +166,12 @@ class Policies(_Model):
 
     @model_validator(mode="after")
     def _every_policy_holds(self) -> Policies:
-        for title in ("", *(rule.match for rule in self.titles)):
+        _must_hold("defaults", self.defaults.changes())
+        for severity, change in self.severities.items():
+            _must_hold(f"severities.{severity}", self.defaults.changes() | change.changes())
+        for index, rule in enumerate(self.titles):
             for severity in Severity:
-                self.of(title, severity)
+                _must_hold(f"titles.{index} for severity {severity}", self._changes(severity, rule))
         return self
 
     @cached_property
@@ -173,14 +182,24 @@ class Policies(_Model):
         """Return the policy of an alert: defaults, changed by its severity, changed by the first title that matches."""
         known = self._known.get((title, severity))
         if known is None:
-            changes = self.defaults.changes()
-            if severity in self.severities:
-                changes |= self.severities[severity].changes()
-            changes |= next((rule.changes() for rule in self.titles if fnmatchcase(title, rule.match)), {})
-            known = Policy(**changes)
+            rule = next((rule for rule in self.titles if fnmatchcase(title, rule.match)), None)
+            known = Policy(**self._changes(severity, rule))
             if len(self._known) < 10_000:  # noqa: PLR2004 - titles come from outside: bounded
                 self._known[title, severity] = known
         return known
+
+    def _changes(self, severity: Severity, rule: TitlePolicy | None) -> dict[str, Any]:
+        by_severity = self.severities.get(severity, PolicyChange()).changes()
+        return self.defaults.changes() | by_severity | (rule.changes() if rule else {})
+
+
+def _must_hold(where: str, changes: dict[str, Any]) -> None:
+    try:
+        Policy(**changes)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        path = ".".join([where, *(str(step) for step in problem["loc"])])
+        raise ValueError(f"{path}: {problem['msg'].removeprefix('Value error, ')}") from None
 
 
 def deadline(policy: Policy, hours: BusinessHours, start: datetime, duration: timedelta) -> datetime:

@@ -214,9 +214,7 @@ class Secretary:
     def _start(self, person: Person, decision: Start) -> None:
         lifted = self.desk.lift_own_blacklisting(person.chat_id)
         refused = self.desk.is_blacklisted(person.chat_id)
-        self._mail.tell(
-            person, Tell(decision.message_id, decision.sequence, "start_refused" if refused else "started")
-        )
+        self._mail.tell(person, Tell(decision.message_id, decision.sequence, "start_refused" if refused else "started"))
         if lifted:
             self.desk.work.note("start", person=person.chat_id, actor=f"person:{person.chat_id}")
         if lifted and not refused:

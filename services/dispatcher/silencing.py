@@ -12,7 +12,6 @@ from services.dispatcher.durations import format_duration, parse_duration
 from services.dispatcher.policies import Limits
 from services.dispatcher.turn import Turn
 
-
 _EDGE = " .,;:!?\"'"
 """What people write around the arguments without meaning anything by it."""
 

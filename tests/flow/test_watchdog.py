@@ -110,9 +110,11 @@ def test_an_alert_that_the_dispatcher_could_not_handle_still_goes_to_the_team(
 
 
 def test_an_alert_behind_questions_that_take_too_long_goes_to_the_team(build: Build) -> None:
-    policies = Policies.model_validate({
-        "defaults": {"answer_within": "2h", "escalate_within": "2h", "clock": "always", "remind_before": "0s"},
-    })
+    policies = Policies.model_validate(
+        {
+            "defaults": {"answer_within": "2h", "escalate_within": "2h", "clock": "always", "remind_before": "0s"},
+        }
+    )
     town = build(configuration(policies=policies))
     town.alert(title="a")
     town.pass_time(timedelta(hours=1))
