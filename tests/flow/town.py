@@ -128,6 +128,12 @@ class Chat:
             self._town.add_person(chat_id, message.handle)
         self._town.tell(PersonLookedUp(handle=message.handle, person_id=chat_id))
 
+    def remember(self, other: Chat) -> None:
+        """Take over what the chat system showed to the town before a restart."""
+        self.shown = dict(other.shown)
+        self._taken = set(other._taken)
+        self._sequences = {person_id: list(sequences) for person_id, sequences in other._sequences.items()}
+
     def check_order(self) -> None:
         """What went to one person has places from 1 on, without gaps and each once."""
         for person_id, sequences in self._sequences.items():
