@@ -80,6 +80,20 @@ def take_all(consumer: Consumer, count: int, timeout: float = 10.0) -> list[Deli
     return taken
 
 
+def take_until(consumer: Consumer, body: bytes, timeout: float = 10.0) -> list[Delivery]:
+    """Take and acknowledge until a message with `body` has come; return all that came."""
+    taken: list[Delivery] = []
+
+    def there() -> bool:
+        new = consumer.take(100, 0.5)
+        consumer.ack(new)
+        taken.extend(new)
+        return any(delivery.body == body for delivery in taken)
+
+    eventually(there, timeout)
+    return taken
+
+
 def bodies(deliveries: list[Delivery]) -> list[int]:
     """The numbers of the publications that arrived."""
     return [int(delivery.body) for delivery in deliveries]
