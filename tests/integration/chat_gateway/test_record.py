@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 
 from common import codec
 from common.bus.embedded import KombuBus
-from common.messages import Envelope, LookUpPerson
+from common.messages import DELIVERED_LATE, Envelope, LookUpPerson
 from common.records.tables import ChatDeliveryRow, OutboxRow, PersonRow
 from common.unit_of_work import Transactions, UnitOfWork
 from services.chat_gateway.deliveries import LEASE, Deliveries
@@ -120,9 +120,10 @@ def test_released_rows_go_on_at_once(record: Record, one: Deliveries, two: Deliv
     assert {job.message_id: job.find_first for job in record.take_over(two)} == {"m1": False, "b1": True}
 
 
-def test_how_a_call_ended_is_written_and_told_once(record: Record, one: Deliveries) -> None:
+def test_how_a_call_ended_is_written_and_a_failure_or_late_delivery_told_once(record: Record, one: Deliveries) -> None:
     sent, failed, quiet = record.job("m1", notify=True), record.job("b1", "U2"), record.job("c1", "U3")
     record.add(one, sent, failed, quiet)
+    record.clock.advance(DELIVERED_LATE + timedelta(seconds=1))
     outcomes = [
         Outcome(sent, record.clock.now(), Posted("D1", "1.0")),
         Outcome(failed, record.clock.now(), error="user_disabled"),
