@@ -11,6 +11,7 @@ import click
 
 from common.errors import ConfigurationError, SecuritybotError
 from services.cli.alerts import alerts
+from services.cli.analysts import analysts
 from services.cli.check import check
 from services.cli.people import people
 from services.cli.publish import publish
@@ -96,7 +97,7 @@ def cli() -> None:
 
 
 for command in (
-    demo, run, migrate, publish, check, alerts, ignored, blacklist, people, quarantine, tokens,
+    demo, run, migrate, publish, check, alerts, ignored, blacklist, people, quarantine, tokens, analysts,
 ):  # fmt: skip
     cli.add_command(command)
 

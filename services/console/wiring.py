@@ -11,6 +11,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from common.errors import ConfigurationError
 from common.service import Runtime, Service
@@ -22,6 +23,7 @@ from services.console.access import read_role_mapping
 from services.console.clerk import Clerk
 from services.console.desk import Desk
 from services.console.gate import Gate
+from services.console.lazily import lazily
 from services.console.live import Feed
 from services.console.pages import alerts, chat, compose, inbox, insight, people, quarantine, signing_in, system
 from services.console.pulse import WATCHED, Pulse
@@ -90,6 +92,7 @@ def application(desk: Desk) -> SecurityHeaders:
     """Return the console as one ASGI application."""
     routes: list[BaseRoute] = [
         Mount("/static", app=StaticFiles(directory=STATIC)),
+        Mount("/api", app=lazily(lambda: _api(desk))),
         *signing_in.routes(desk),
         *(route(page, desk) for page in pages(desk)),
     ]
@@ -109,6 +112,12 @@ def _sign_out(desk: Desk, visit: Visit) -> Response:
     response = RedirectResponse("/sign-in", status_code=303)
     desk.gate.leave(visit.request, response)
     return response
+
+
+def _api(desk: Desk) -> ASGIApp:
+    from services.console.api.app import create_api  # noqa: PLC0415 - FastAPI is for those who call it
+
+    return create_api(desk)
 
 
 def _oidc(settings: Settings, transactions: Transactions) -> Oidc | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,30 +13,47 @@ from starlette.responses import RedirectResponse, Response
 from common.errors import ChangeRefused
 from common.local_chat import local_reply
 from common.messages import ChatContent
-from common.records.tables import ChatDeliveryRow
+from common.records.tables import ChatDeliveryRow, HistoryRow
 from services.console.access import Identity, Role
 from services.console.desk import Desk
 from services.console.web import Page, Visit
 
 SHOWN = 60
 MAX_WORDS = 2000
+ANSWERS = {
+    "said_yes": "Yes",
+    "resolved denied": "No",
+    "resolved not_sure": "Not sure",
+    "resolved wrong_person": "Wrong person",
+    "resolved proof_refused": "No push",
+    "push_started": "Send the push",
+    "stop": "Stop asking me",
+    "ignore": "Ignore that",
+    "start": "Ask me again",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """One message of the bot, as it stands now."""
+    """One message: the bot's as it stands now, or what the record has of the person's answer."""
 
     message_id: str
     at: datetime
     content: ChatContent
+    mine: bool = False
 
 
 def show(desk: Desk, visit: Visit) -> Response:
     """Show the conversation, and what the security team's channel has heard."""
     person, channel = person_of(visit.who), desk.runtime.settings.reporting_channel
-    bubbles, reports = desk.read(
-        lambda connection: (_bubbles(connection, person), _bubbles(connection, channel) if channel else [])
+    bubbles, answers, reports = desk.read(
+        lambda connection: (
+            _bubbles(connection, person),
+            _answers(connection, person),
+            _bubbles(connection, channel) if channel else [],
+        )
     )
+    bubbles = sorted([*bubbles, *answers], key=lambda bubble: bubble.at)[-SHOWN:]
     return desk.page(
         "chat.html", visit.request, visit.who, bubbles=bubbles, reports=reports, channel=channel, person=person
     )
@@ -76,6 +94,25 @@ def _bubbles(connection: Connection, recipient: str) -> list[Bubble]:
         elif row.target in found:
             found[row.target] = Bubble(row.target, found[row.target].at, content)
     return list(found.values())
+
+
+def _answers(connection: Connection, person: str) -> list[Bubble]:
+    """Return what the person answered, as the history tells it: no chat system keeps their words here."""
+    rows = connection.execute(
+        select(HistoryRow.id, HistoryRow.at, HistoryRow.action, HistoryRow.detail)
+        .where(HistoryRow.person_id == person, HistoryRow.actor == f"person:{person}")
+        .order_by(HistoryRow.id.desc())
+        .limit(SHOWN)
+    )
+    said = ((row, words_of(row.action, row.detail)) for row in rows)
+    return [Bubble(str(row.id), row.at, ChatContent(summary=words), mine=True) for row, words in said if words]
+
+
+def words_of(action: str, detail: Mapping[str, Any]) -> str | None:
+    """Return an entry of the history in the person's own words; None where they said nothing with it."""
+    words = ANSWERS.get(f"{action} {detail.get('resolution', '')}".strip())
+    comment = detail.get("comment") or ""
+    return f"{words}: {comment}" if words and comment else words
 
 
 PAGES = (
