@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
 import uuid
 
-_NAMESPACE = uuid.UUID("5ec0b07a-0000-5000-8000-000000000001")
 _RANDOM_BITS = 74
 _lock = threading.Lock()
 _last = 0
@@ -31,5 +31,7 @@ def new_id() -> str:
 
 
 def derived_id(*parts: str) -> str:
-    """Return the same UUIDv5 for the same parts, e.g. `derived_id("reply", slack_event_id)`."""
-    return str(uuid.uuid5(_NAMESPACE, "\x1f".join(parts)))
+    """Return the same UUIDv8 (RFC 9562, 5.8) for the same parts, e.g. `derived_id("reply", slack_event_id)`."""
+    digits = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"

@@ -7,13 +7,17 @@ keeps one stored message for each type and version, so that a message written by
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from common.alerts import Alert
+
+
+DELIVERED_LATE = timedelta(seconds=30)
+"""A question that reached its person later than this gives them the full time from then on."""
 
 
 class Message(BaseModel):
@@ -107,7 +111,8 @@ class SendChatMessage(Message):
     """Position among the messages to this person, from 1 and without gaps; 0 for channels, whose order is free."""
     content: ChatContent
     notify: bool = False
-    """Whether the dispatcher wants `ChatMessageDelivered`; a failure is always told."""
+    """Whether the dispatcher wants to be told (`ChatMessageDelivered`) if delivery took longer than `DELIVERED_LATE`:
+    the usual case is in the record. A failure is always told."""
 
 
 class UpdateChatMessage(Message):
@@ -134,7 +139,7 @@ class PersonLookedUp(Message):
 
 
 class ChatMessageDelivered(Message):
-    """chat gateway → dispatcher: the person can see the message."""
+    """chat gateway → dispatcher: the person can see the message, later than they should."""
 
     target: str
     recipient: Recipient

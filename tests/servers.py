@@ -47,6 +47,12 @@ class _Server:
         self.folder = Path(tempfile.mkdtemp(prefix=f"securitybot-{name}-"))
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Return the id of the process that was started; the server may be its child."""
+        assert self._process is not None
+        return self._process.pid
+
     def _launch(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         with (self.folder / "output.log").open("ab") as output:
             self._process = subprocess.Popen(

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 
 from common.ids import derived_id
-from common.messages import ChatContent, ChatMessageDelivered, ChatMessageUndeliverable, PersonLookedUp
+from common.messages import DELIVERED_LATE, ChatContent, ChatMessageDelivered, ChatMessageUndeliverable, PersonLookedUp
 from common.records.bulk import update_many
 from common.records.tables import ChatDeliveryRow as Row
 from common.unit_of_work import UnitOfWork
@@ -116,7 +116,7 @@ class Deliveries:
     def complete(self, work: UnitOfWork, outcomes: Sequence[Outcome]) -> None:
         """Write how calls ended, and tell the dispatcher what it has to know."""
         results = [_result(outcome) for outcome in outcomes]
-        update_many(work.connection, Row, "message_id", results, only_if="state = 'pending'")
+        update_many(work.connection, Row, "message_id", results, only_if=("state", "pending"))
         for outcome in outcomes:
             _tell(work, outcome)
 
@@ -232,7 +232,7 @@ def _tell(work: UnitOfWork, outcome: Outcome) -> None:
             about=job.about,
             message_id=derived_id("undeliverable", job.message_id),
         )
-    elif job.notify:
+    elif job.notify and outcome.at - job.created_at > DELIVERED_LATE:
         work.emit(
             ChatMessageDelivered(target=job.message_id, recipient=job.recipient, delivered_at=outcome.at),
             owner=owner,

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 LONGEST_PAUSE = timedelta(days=60)
 """No calendar closes longer; a search that goes on has no working hours to find."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BusinessHours:
-    """When a person works: `opens` to `closes` on `days` (0 is Monday) in `zone`, but not on `holidays`."""
+    """When a person works: `opens` to `closes` on `days` (0 is Monday) in `zone`, but not on `holidays`.
+
+    Compared by identity: deadlines are kept by it, since the alerts of a batch ask for the same few.
+    """
 
     zone: ZoneInfo
     opens: time
@@ -29,6 +33,7 @@ class BusinessHours:
         """Return `moment` if it is within working hours, otherwise when the next ones begin."""
         return self.after(moment, timedelta(microseconds=1)) - timedelta(microseconds=1)
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - there are as many of these as time zones, for as long as the process
     def after(self, start: datetime, duration: timedelta) -> datetime:
         """Return the moment at which `duration` of working time has passed since `start` (aware; UTC comes back).
 
@@ -43,6 +48,7 @@ class BusinessHours:
             left -= max(timedelta(0), closes - moment)
         return start + duration
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - likewise
     def before(self, end: datetime, duration: timedelta, not_before: datetime) -> datetime:
         """Return the latest moment from which at least `duration` of working time is left until `end`.
 

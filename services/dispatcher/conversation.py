@@ -64,8 +64,8 @@ def _take(turn: Turn, event: Event) -> None:  # noqa: C901 - one line a kind of 
             _typed(turn, command)
         case Clicked():
             _clicked(turn, event)
-        case MessageDelivered(message_id):
-            questions.delivered(turn, message_id)
+        case MessageDelivered(message_id, at):
+            questions.delivered(turn, message_id, at)
         case MessageUndeliverable():
             _undeliverable(turn, event)
         case ProofBegun():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from common.alerts import Severity
 from common.messages import AuthResult
@@ -42,6 +43,7 @@ class MessageDelivered:
     """They can see a chat message."""
 
     message_id: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from common.records.tables import ConversationRow, InboxRow
 from common.unit_of_work import UnitOfWork
 from common.worker import Tick
 from services.dispatcher.configuration import Configuration
-from services.dispatcher.conversation_events import TimePassed, WatchdogBarked
+from services.dispatcher.conversation_events import MessageDelivered, TimePassed, WatchdogBarked
 from services.dispatcher.desk import ALERTS, Desk
 from services.dispatcher.handlers import DispatcherHandler
 from services.dispatcher.secretary import Secretary
@@ -122,6 +122,18 @@ class Deadlines:
         secretary = Secretary(desk, self._config)
         desk.load_people([person_id for person_id, _ in due])
         desk.load_conversations([person_id for person_id, _ in due])
+        self._note_deliveries(desk, secretary, [person_id for person_id, _ in due])
         for person_id, question_id in due:
             secretary.tell_of(person_id, TimePassed() if question_id is None else WatchdogBarked(question_id))
         desk.save()
+
+    def _note_deliveries(self, desk: Desk, secretary: Secretary, person_ids: list[str]) -> None:
+        """Before time is up: the record knows which questions their people can see; only late ones were told of."""
+        undelivered = {
+            question.message_id: person_id
+            for person_id in person_ids
+            if (question := desk.conversation(person_id).question) is not None and not question.delivered
+        }
+        if undelivered:
+            for message_id, at in desk.delivered_at(list(undelivered)).items():
+                secretary.tell_of(undelivered[message_id], MessageDelivered(message_id, at))

@@ -11,13 +11,14 @@ from sqlalchemy import Row, case, insert, literal, null, select, union_all, upda
 
 from common.alerts import Status
 from common.records.bulk import update_many
-from common.records.tables import AlertRow, BlacklistRow, ConversationRow, IgnoredRow, PersonRow
+from common.records.tables import AlertRow, BlacklistRow, ChatDeliveryRow, ConversationRow, IgnoredRow, PersonRow
 from common.records.upsert import upsert
 from common.unit_of_work import UnitOfWork
 from services.dispatcher.conversation_state import Conversation
 from services.dispatcher.owners import Directory, Person
 
 ALERTS = AlertRow.__table__
+DELIVERIES = ChatDeliveryRow.__table__
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,15 @@ class Desk:
     def is_blacklisted(self, person_id: str) -> bool:
         """Tell whether the person is not asked about anything now."""
         return any(s.title is None for s in self._silences.get(person_id, ()))
+
+    def delivered_at(self, message_ids: Sequence[str]) -> dict[str, datetime]:
+        """Return when these chat messages reached their person; those that did not are left out."""
+        rows = self.work.connection.execute(
+            select(DELIVERIES.c.message_id, DELIVERIES.c.completed_at).where(
+                DELIVERIES.c.message_id.in_(message_ids), DELIVERIES.c.state == "sent"
+            )
+        )
+        return {row.message_id: row.completed_at for row in rows}
 
     # --- alerts -----------------------------------------------------------------------------------------------------
 

@@ -89,8 +89,8 @@ class DispatcherHandler:
                 self._looked_up(secretary, message)
             case ReplyReceived():
                 self._replied(secretary, message)
-            case ChatMessageDelivered(target=target, recipient=recipient) if recipient.kind == "person":
-                secretary.tell_of(recipient.id, MessageDelivered(target))
+            case ChatMessageDelivered(recipient=recipient) if recipient.kind == "person":
+                secretary.tell_of(recipient.id, MessageDelivered(message.target, message.delivered_at))
             case ChatMessageUndeliverable():
                 self._undeliverable(secretary, message)
             case AuthenticationStarted():

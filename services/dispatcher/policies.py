@@ -138,11 +138,18 @@ class WorkingHours(_Model):
             raise ValueError("opens must be earlier than closes")
         return self
 
+    @cached_property
+    def _by_zone(self) -> dict[ZoneInfo, BusinessHours]:
+        return {}
+
     def of(self, time_zone: str | None) -> BusinessHours:
         """Return the working hours of a person in `time_zone` (None or unknown: the default zone)."""
         zone = (_zone(time_zone) if time_zone else None) or ZoneInfo(self.time_zone)
-        free: Any = _holidays(self.holidays) if self.holidays else ()
-        return BusinessHours(zone, self.opens, self.closes, frozenset(DAYS.index(day) for day in self.days), free)
+        if zone not in self._by_zone:
+            free: Any = _holidays(self.holidays) if self.holidays else ()
+            days = frozenset(DAYS.index(day) for day in self.days)
+            self._by_zone[zone] = BusinessHours(zone, self.opens, self.closes, days, free)
+        return self._by_zone[zone]
 
 
 class Limits(_Model):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from common.alerts import Resolution, Severity
 from common.ids import derived_id
+from common.messages import DELIVERED_LATE
 from services.dispatcher.conversation_events import AlertsArrived
 from services.dispatcher.conversation_state import Conversation, Purpose, Question, StrayPush
 from services.dispatcher.decisions import Ask, BackOff, Resolve
@@ -13,8 +14,6 @@ from services.dispatcher.policies import deadline, reminder
 from services.dispatcher.turn import Turn
 
 REFRESH_AFTER = timedelta(seconds=2)
-DELIVERED_LATE = timedelta(seconds=30)
-"""A card that reached the person later than this gives them the full time from then on."""
 
 
 def joins(talk: Conversation, title: str) -> bool:
@@ -68,16 +67,16 @@ def _join(turn: Turn, question: Question, alerts: AlertsArrived) -> None:
     )
 
 
-def delivered(turn: Turn, message_id: str) -> None:
-    """The person can see the card now; if that took long, their time begins now."""
+def delivered(turn: Turn, message_id: str, at: datetime) -> None:
+    """The person can see the card; if that took long, their time began then."""
     question = turn.talk.question
     if question is None or question.message_id != message_id or question.delivered:
         return
     question = turn.set_question(question, delivered=True)
-    if turn.now - question.asked_at > DELIVERED_LATE and question.answered_at is None:
+    if at - question.asked_at > DELIVERED_LATE and question.answered_at is None:
         policy = turn.policy(question)
-        until = deadline(policy, turn.rules.hours, turn.now, policy.answer_within)
-        turn.set_question(question, deadline=until, remind_at=reminder(policy, turn.rules.hours, turn.now, until))
+        until = deadline(policy, turn.rules.hours, at, policy.answer_within)
+        turn.set_question(question, deadline=until, remind_at=reminder(policy, turn.rules.hours, at, until))
 
 
 def due(turn: Turn, question: Question) -> None:

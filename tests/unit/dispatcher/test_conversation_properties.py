@@ -117,7 +117,9 @@ class AnyOrder(RuleBasedStateMachine):
         question = self.world.talk.question
         if question is not None:
             message_id = question.message_id
-            self.world.happen(MessageUndeliverable(message_id, "gone") if lost else MessageDelivered(message_id))
+            self.world.happen(
+                MessageUndeliverable(message_id, "gone") if lost else MessageDelivered(message_id, self.world.now)
+            )
 
     @rule(lost=SELDOM)
     def the_offer_cannot_be_delivered(self, lost: bool) -> None:
