@@ -33,6 +33,11 @@ def _says_yes(town: Town) -> None:
     town.clicks(ALICE, "yes", "patching db-7")
 
 
+def _takes_no_push(town: Town) -> None:
+    _says_yes(town)
+    town.clicks(ALICE, "no_push")
+
+
 def _takes_push(town: Town, result: AuthResult, detail: str = "") -> None:
     _says_yes(town)
     town.clicks(ALICE, "push")
@@ -56,7 +61,7 @@ STORIES = [
     Story(Resolution.WRONG_PERSON, lambda t: t.says(ALICE, "wrong person: ask bob"), None, None, "ask bob", True),
     Story(Resolution.NO_RESPONSE, lambda t: t.pass_time(timedelta(hours=2)), None, None, "", False),
     Story(
-        Resolution.PROOF_REFUSED, lambda t: (_says_yes(t), t.clicks(ALICE, "no_push")),
+        Resolution.PROOF_REFUSED, _takes_no_push,
         True, False, "patching db-7", True,
     ),
     Story(

@@ -55,7 +55,7 @@ def happen(town: Town, what: tuple[object, ...]) -> None:
         case ("time", int(minutes)):
             town.pass_time(timedelta(minutes=minutes))
         case ("away", str(edge), bool(away)):
-            setattr(getattr(town, edge), "away", away)
+            getattr(town, edge).away = away
             town.settle()
 
 

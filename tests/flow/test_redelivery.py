@@ -99,7 +99,7 @@ def _empty(connection: Connection) -> None:
         connection.exec_driver_sql(f"DELETE FROM {table}")
 
 
-# --- killed in between --------------------------------------------------------------------------------------------------
+# --- killed in between ---------------------------------------------------------------------------------------------
 
 
 class Killed(BaseException):
@@ -110,7 +110,7 @@ def kill_at(town: Town, table: str) -> None:
     """Let the process be killed at its next write to `table`."""
 
     def watch(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if statement.startswith(f"INSERT INTO {table}"):
+        if statement.replace("`", "").startswith(f"INSERT INTO {table}"):
             event.remove(town.engine, "before_cursor_execute", watch)
             raise Killed
 

@@ -192,6 +192,7 @@ class Town:
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     outcome_keys: list[str] = field(default_factory=list)
     alerts: int = 0
+    expected_in_quarantine: int = 0
 
     def __post_init__(self) -> None:
         self.bus.declare(TOPOLOGY)
@@ -381,8 +382,9 @@ class Town:
         return [m for m in self.chat.to(person_id) if "wrong_person" in [b.action for b in m.first.buttons]]
 
     def check(self) -> None:
-        """What must hold after every story: nothing in quarantine, one person's messages in order."""
-        assert [row.reason for row in self.rows(QuarantineRow)] == []
+        """What must hold after every story: nothing unexpected in quarantine, one person's messages in order."""
+        quarantined = [row.reason for row in self.rows(QuarantineRow)]
+        assert len(quarantined) == self.expected_in_quarantine, quarantined
         self.chat.check_order()
 
 
