@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -74,12 +75,12 @@ def more_parts(texts: Texts, more: int) -> list[Part]:
 
 def buttons(texts: Texts, actions: Sequence[str]) -> tuple[Button, ...]:
     """Return the buttons for these actions."""
-    return tuple(
-        Button.model_validate(
-            {"action": action, "label": getattr(texts, f"button_{action}"), "style": _STYLES.get(action)}
-        )
-        for action in actions
-    )
+    return tuple(_button(action, getattr(texts, f"button_{action}")) for action in actions)
+
+
+@lru_cache(maxsize=64)
+def _button(action: str, label: str) -> Button:
+    return Button.model_validate({"action": action, "label": label, "style": _STYLES.get(action)})
 
 
 def local_time(moment: datetime, zone: ZoneInfo) -> str:

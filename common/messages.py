@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict
 
 from common.alerts import Alert
 
-
 DELIVERED_LATE = timedelta(seconds=30)
 """A question that reached its person later than this gives them the full time from then on."""
 
