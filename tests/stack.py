@@ -209,7 +209,7 @@ class Stack:
     def restart(self, name: Name, **more: str) -> ServiceProcess:
         """Kill a service with -9 and start it again."""
         self.processes[name].kill()
-        return self.start(name, **more)[0]
+        return self.start(name, replica=0, **more)[0]
 
     def run(
         self, *arguments: str, given: str | bytes = b"", check: bool = True, **more: str
@@ -242,9 +242,7 @@ class Stack:
 
     def history(self, digest: str) -> list[str]:
         """Return what was done about an alert, in order."""
-        rows = self.rows(
-            "SELECT action FROM history WHERE alert_hash = :hash ORDER BY id", hash=bytes.fromhex(digest)
-        )
+        rows = self.rows("SELECT action FROM history WHERE alert_hash = :hash ORDER BY id", hash=bytes.fromhex(digest))
         return [row["action"] for row in rows]
 
     def logs(self) -> Iterator[tuple[str, str]]:

@@ -94,9 +94,7 @@ def test_another_persons_click_and_words_have_no_effect(
     assert stranger.pushes() == person.pushes() == []
 
 
-def test_a_click_on_an_old_card_does_not_answer_the_open_one(
-    stack: Stack, outcomes: Outcomes, person: Person
-) -> None:
+def test_a_click_on_an_old_card_does_not_answer_the_open_one(stack: Stack, outcomes: Outcomes, person: Person) -> None:
     send(stack.amqp_url, person.name, "old card")
     old = person.card("old card")
     clickable = {**old}
@@ -139,12 +137,22 @@ def test_what_cannot_be_taken_is_in_the_quarantine_once_and_stops_nothing(
 ) -> None:
     before = {row["id"] for row in stack.rows("SELECT id FROM quarantine")}
     known = alert(person.name, "known hash")
-    bad = [b"{", b'{"owner": "x"}', b"[]", b"\xff\xfe", b"", b"a" * 70_000, json.dumps(known | {"title": "other"}).encode()]
+    bad = [
+        b"{",
+        b'{"owner": "x"}',
+        b"[]",
+        b"\xff\xfe",
+        b"",
+        b"a" * 70_000,
+        json.dumps(known | {"title": "other"}).encode(),
+    ]
     publish(stack.amqp_url, [known, *bad])
     person.click(person.card("known hash"), "no")
     outcomes.wait(known["hash"])
     rows = eventually(
-        lambda: new if len(new := [r for r in stack.rows("SELECT * FROM quarantine") if r["id"] not in before]) >= 7 else []
+        lambda: (
+            new if len(new := [r for r in stack.rows("SELECT * FROM quarantine") if r["id"] not in before]) >= 7 else []
+        )
     )
     assert sorted(bytes(row["body"]) for row in rows) == sorted(bad)
     assert all(row["reason"] for row in rows)
@@ -152,9 +160,7 @@ def test_what_cannot_be_taken_is_in_the_quarantine_once_and_stops_nothing(
     assert {row["id"] for row in rows} <= {row["id"] for row in listed}
 
 
-def test_a_quarantined_alert_can_be_mended_and_sent_again(
-    stack: Stack, outcomes: Outcomes, person: Person
-) -> None:
+def test_a_quarantined_alert_can_be_mended_and_sent_again(stack: Stack, outcomes: Outcomes, person: Person) -> None:
     body = alert(person.name, "mended")
     publish(stack.amqp_url, [{key: value for key, value in body.items() if key != "description"} | {"source": "m"}])
     row = eventually(
@@ -169,7 +175,9 @@ def test_a_quarantined_alert_can_be_mended_and_sent_again(
 
 
 def test_alerts_over_http_take_the_same_way(stack: Stack, outcomes: Outcomes, person: Person) -> None:
-    token = stack.secret(json.loads(stack.run("tokens", "create", person.name, "--scope", "publish", "--json").stdout)["token"])
+    token = stack.secret(
+        json.loads(stack.run("tokens", "create", person.name, "--scope", "publish", "--json").stdout)["token"]
+    )
     body = alert(person.name, "over http")
     answer = post(stack, token, [body, {"owner": "nobody"}])
     assert answer.status_code == 202
@@ -192,7 +200,7 @@ def test_the_command_line_publishes_and_shows(stack: Stack, outcomes: Outcomes, 
         outcomes.wait(digest)
     shown = json.loads(stack.run("alerts", "show", digests[0], "--json").stdout)
     assert shown["resolution"] == "denied"
-    assert [entry["action"] for entry in shown["history"]][0] == "received"
+    assert next(entry["action"] for entry in shown["history"]) == "received"
 
 
 def post(stack: Stack, token: str, body: Any) -> httpx.Response:

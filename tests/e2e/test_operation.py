@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import make_url
 
+from tests.crowd import Crowd
 from tests.outside import Outcomes, alert, publish
 from tests.person import Person
 from tests.servers import free_port
@@ -52,26 +52,20 @@ def test_check_tells_which_part_is_broken(stack: Stack, broken: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("service", "name", "value"),
     [
-        ("SECURITYBOT_AMQP_URL", "localhost"),
-        ("SECURITYBOT_DATABASE_URL", "postgresql://secret:hunter2@host/x"),
-        ("SECURITYBOT_HTTP_PORT", "http"),
-        ("SECURITYBOT_SLACK_API_URL", "https://slack.com"),
-        ("SECURITYBOT_CHAT", "Teams!"),
-        ("SECURITYBOT_DUO_HOST", "https://duo"),
-        ("SECURITYBOT_CONFIG_DIR", "/nowhere"),
-        ("SECURITYBOT_SLACK_APP_TOKEN", ""),
+        ("dispatcher", "SECURITYBOT_AMQP_URL", "localhost"),
+        ("ingest", "SECURITYBOT_DATABASE_URL", "postgresql://secret:hunter2@host/x"),
+        ("chat-gateway", "SECURITYBOT_SLACK_APP_TOKEN", ""),
+        ("auth-poller", "SECURITYBOT_DUO_HOST", "https://duo"),
     ],
 )
-def test_a_wrong_setting_is_one_line_that_names_it(stack: Stack, name: str, value: str) -> None:
-    service = "auth-poller" if name == "SECURITYBOT_DUO_HOST" else "dispatcher"
+def test_a_wrong_setting_is_one_line_that_names_it(stack: Stack, service: str, name: str, value: str) -> None:
     done = stack.run("run", service, check=False, **{name: value})
     assert done.returncode == 2
-    told = [line for line in done.stderr.splitlines() if not line.startswith("{")]
-    assert len(told) == (1 if name != "SECURITYBOT_CONFIG_DIR" else len(told))
-    assert name in told[0] or value in told[0]
-    assert "hunter2" not in done.stderr
+    (told,) = done.stderr.splitlines()
+    assert name in told
+    assert "hunter2" not in told
 
 
 def test_several_wrong_settings_are_told_at_once(stack: Stack) -> None:
@@ -95,35 +89,30 @@ def test_broker_and_database_that_are_away_at_start_are_waited_for(own_stack: St
     assert process.term() == 0
     away = make_url(own_stack.database_url).set(port=free_port()).render_as_string(hide_password=False)
     (process,) = own_stack.start("ingest", SECURITYBOT_DATABASE_URL=away)
-    eventually(lambda: {line["what"] for line in lines_of(own_stack, "ingest", "waiting_for")} == {"broker", "database"}, 30)
+    eventually(
+        lambda: {line["what"] for line in lines_of(own_stack, "ingest", "waiting_for")} == {"broker", "database"}, 30
+    )
     assert process.term() == 0
 
 
 def test_a_stop_under_load_is_quick_and_loses_nothing(own_stack: Stack) -> None:
     own_stack.start()
+    crowd = Crowd(own_stack, ["denies", "is unsure", "denies"])
     own_stack.wait_ready()
-    people = [Person(own_stack) for _ in range(3)]
-    alerts = [alert(people[n % 3].name, f"load {n % 7}") for n in range(400)]
-    with Outcomes(own_stack.amqp_url) as outcomes:
-        for start in range(0, 400, 100):
-            publish(own_stack.amqp_url, alerts[start : start + 100])
-            name = SERVICES[start // 100]
-            began = time.monotonic()
-            assert own_stack.processes[name].term() == 0
-            assert time.monotonic() - began < 10
+    alerts = [alert(crowd.members[n % 3].name, f"load {n % 7}") for n in range(400)]
+    with Outcomes(own_stack.amqp_url) as outcomes, crowd:
+        for number, name in enumerate(SERVICES):
+            publish(own_stack.amqp_url, alerts[100 * number : 100 * (number + 1)])
+            assert own_stack.processes[name].term() == 0  # fails after 10 s
             assert lines_of(own_stack, name, "stopped")
             own_stack.start(name)
-        own_stack.wait_ready()
-        for person in people:
-            for _ in range(7):
-                person.click(person.card("load", timeout=30), "no")
-                time.sleep(0.05)
         for body in alerts:
-            assert outcomes.wait(body["hash"], 30)["resolution"] == "denied"
-    hashes = [row["hash"] for row in own_stack.rows("SELECT hash FROM alerts")]
-    assert len(hashes) == 400
-    cards = [m["metadata"]["event_payload"]["message_id"] for p in people for m in p.messages()]
-    assert len(cards) == len(set(cards))
+            assert outcomes.wait(body["hash"], 60)["resolution"] in ("denied", "not_sure")
+    assert len(own_stack.rows("SELECT hash FROM alerts")) == 400
+    seen = [
+        m["metadata"]["event_payload"]["message_id"] for c in crowd.members for m in own_stack.slack.messages_to(c.id)
+    ]
+    assert len(seen) == len(set(seen))
 
 
 def test_signed_events_over_http_do_what_the_socket_does(http_stack: Stack) -> None:
@@ -148,47 +137,39 @@ def test_signed_events_over_http_do_what_the_socket_does(http_stack: Stack) -> N
 
 
 def test_secrets_stay_out_of_logs_arguments_and_errors(own_stack: Stack) -> None:
-    own_stack.start()
-    own_stack.wait_ready()
+    database = make_url(own_stack.database_url).set(password=own_stack.secret("wrong-but-secret-password"))
+    processes = [
+        *own_stack.start("chat-gateway", SECURITYBOT_SLACK_BOT_TOKEN=own_stack.secret("xoxb-wrong-but-secret")),
+        *own_stack.start("auth-poller", SECURITYBOT_DUO_SKEY=own_stack.secret("wrong-but-secret-skey")),
+        *own_stack.start("ingest", SECURITYBOT_DATABASE_URL=database.render_as_string(hide_password=False)),
+    ]
     environment = own_stack.environment()
     secrets = [value for name, value in environment.items() if name.endswith(("_TOKEN", "_SKEY", "_URL"))]
-    for process in own_stack.processes.values():
+    for process in processes:
         arguments = Path(f"/proc/{process.popen.pid}/cmdline").read_bytes().decode()
         assert all(secret not in arguments for secret in secrets)
-    own_stack.restart("chat-gateway", SECURITYBOT_SLACK_BOT_TOKEN=own_stack.secret("xoxb-wrong-but-secret"))
-    own_stack.restart("auth-poller", SECURITYBOT_DUO_SKEY=own_stack.secret("wrong-but-secret-skey"))
-    database = make_url(own_stack.database_url).set(password=own_stack.secret("wrong-but-secret-password"))
-    own_stack.restart("ingest", SECURITYBOT_DATABASE_URL=database.render_as_string(hide_password=False))
-    eventually(lambda: lines_of(own_stack, "ingest", "waiting_for"), 20)
-    ready = eventually(lambda: own_stack.processes["auth-poller"].get("/readyz"), 20)
-    eventually(lambda: lines_of(own_stack, "chat-gateway", "directory_not_refreshed"), 20)
+    eventually(lambda: lines_of(own_stack, "ingest", "waiting_for"), 30)
+    eventually(lambda: lines_of(own_stack, "chat-gateway", "directory_not_refreshed"), 30)
+    ready = eventually(lambda: processes[1].get("/readyz"), 30)
     assert ready is not None
+    assert "signature" in ready.json()["problems"]["auth"] or "key" in ready.json()["problems"]["auth"]
     assert own_stack.leaks() == []
 
 
-def test_a_second_signal_does_not_cut_the_first_short(own_stack: Stack) -> None:
-    (process,) = own_stack.start("dispatcher")
-    eventually(process.is_ready, 30)
-    process.popen.send_signal(signal.SIGINT)
-    assert process.term() == 0
-
-
-def test_a_taken_port_is_told_in_one_line(own_stack: Stack) -> None:
-    (process,) = own_stack.start("ingest")
-    eventually(lambda: process.get("/healthz"), 30)
-    done = own_stack.run("run", "dispatcher", check=False, SECURITYBOT_HTTP_PORT=str(process.port))
+def test_a_taken_port_is_told_in_one_line(stack: Stack) -> None:
+    taken = str(stack.processes["ingest"].port)
+    done = stack.run("run", "dispatcher", check=False, SECURITYBOT_HTTP_PORT=taken)
     assert done.returncode == 2
     assert "SECURITYBOT_HTTP_PORT" in done.stderr
 
 
-def test_settings_come_from_files_too(own_stack: Stack) -> None:
-    path = own_stack.folder / "amqp-url"
-    path.write_text(own_stack.amqp_url + "\n")
-    environment = own_stack.environment()
+def test_settings_come_from_files_too(stack: Stack) -> None:
+    path = stack.folder / "amqp-url"
+    path.write_text(stack.amqp_url + "\n")
+    environment = stack.environment()
     del environment["SECURITYBOT_AMQP_URL"]
     environment["SECURITYBOT_AMQP_URL_FILE"] = str(path)
     done = subprocess.run(
-        [SCRIPT, "check"], env=environment, cwd=own_stack.folder, capture_output=True, text=True, check=False
+        [SCRIPT, "check"], env=environment, cwd=stack.folder, capture_output=True, text=True, check=False
     )
     assert done.stdout.splitlines()[1].split() == ["broker", "ok"]
-
