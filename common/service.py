@@ -150,11 +150,11 @@ class Process:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
                 log.warning("stopped_late", thread=thread.name)
-        if self._http is not None:
-            self._http.stop()
         self._runtime.bus.close()
         self._runtime.engine.dispose()
-        log.info("stopped")
+        if self._http is not None:  # otherwise a mistake in the settings was found, which is told in one line
+            self._http.stop()
+            log.info("stopped")
 
     def _listen(self) -> None:
         settings = self._runtime.settings
@@ -169,8 +169,9 @@ class Process:
         for service in self.services:
             checks |= service.checks
             routes += service.routes
-        self._http = HttpServer(create_app(checks, routes), settings.http_host, port)
-        self._http.start()
+        http = HttpServer(create_app(checks, routes), settings.http_host, port)
+        http.start()
+        self._http = http
 
     def _threads_problem(self) -> str | None:
         if not self._threads:
