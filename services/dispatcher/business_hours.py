@@ -6,6 +6,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 LONGEST_PAUSE = timedelta(days=60)
@@ -27,7 +28,8 @@ class BusinessHours:
 
     def is_open(self, moment: datetime) -> bool:
         """Tell whether `moment` is within working hours."""
-        return any(start <= moment < end for start, end in self._windows(moment, timedelta(days=1)))
+        opens, _ = next(self._windows(moment), (None, None))
+        return opens is not None and opens <= moment
 
     def next_opening(self, moment: datetime) -> datetime:
         """Return `moment` if it is within working hours, otherwise when the next ones begin."""
@@ -41,7 +43,7 @@ class BusinessHours:
         """
         left = duration
         moment = start
-        for opens, closes in self._windows(start, LONGEST_PAUSE + 24 * duration):
+        for opens, closes in self._windows(start):
             moment = max(moment, opens)
             if moment + left <= closes:
                 return moment + left
@@ -55,21 +57,24 @@ class BusinessHours:
         Never earlier than `not_before`.
         """
         left = duration
-        windows = [w for w in self._windows(not_before, end - not_before + timedelta(days=1)) if w[0] < end]
-        for opens, closes in reversed(windows):
+        windows = takewhile(lambda window: window[0] < end, self._windows(not_before))
+        for opens, closes in reversed(list(windows)):
             closing = min(closes, end)
             if closing - left >= opens:
                 return max(not_before, closing - left)
             left -= max(timedelta(0), closing - opens)
         return not_before
 
-    def _windows(self, start: datetime, span: timedelta) -> Iterator[tuple[datetime, datetime]]:
-        """Yield the working hours as UTC intervals, from the day of `start` on."""
+    def _windows(self, start: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """Yield the working hours that end after `start` as UTC intervals, in order, until there are none to find."""
         day = start.astimezone(self.zone).date()
-        for offset in range(span.days + 2):
-            current = day + timedelta(days=offset)
-            if current.weekday() in self.days and current not in self.holidays:
-                opens = datetime.combine(current, self.opens, self.zone).astimezone(UTC)
-                closes = datetime.combine(current, self.closes, self.zone).astimezone(UTC)
+        free_days = 0
+        while free_days <= LONGEST_PAUSE.days:
+            free_days += 1
+            if day.weekday() in self.days and day not in self.holidays:
+                opens = datetime.combine(day, self.opens, self.zone).astimezone(UTC)
+                closes = datetime.combine(day, self.closes, self.zone).astimezone(UTC)
                 if closes > start and opens < closes:
+                    free_days = 0
                     yield opens, closes
+            day += timedelta(days=1)

@@ -65,12 +65,13 @@ class Commands(BaseModel):
 
     @model_validator(mode="after")
     def _one_meaning_a_word(self) -> Commands:
-        seen: dict[str, str] = {}
+        seen: dict[tuple[str, ...], str] = {}
         for meaning, command in self.all():
             for word in command.words:
-                if not _normal(word):
+                phrase = _phrase(word)
+                if not phrase:
                     raise ValueError(f"{meaning} has {word!r} among its words, which is nothing but punctuation")
-                other = seen.setdefault(_normal(word), meaning)
+                other = seen.setdefault(phrase, meaning)
                 if other != meaning:
                     raise ValueError(f"{word!r} is a word of both {other} and {meaning}")
         return self
@@ -82,7 +83,7 @@ class Commands(BaseModel):
     @cached_property
     def phrases(self) -> list[tuple[tuple[str, ...], Meaning]]:
         """Every phrase with its meaning, longest first, so that "not sure" wins over a shorter one."""
-        pairs = [(tuple(_normal(word).split()), meaning) for meaning, command in self.all() for word in command.words]
+        pairs = [(_phrase(word), meaning) for meaning, command in self.all() for word in command.words]
         return sorted(pairs, key=lambda pair: -len(pair[0]))
 
 
@@ -101,6 +102,11 @@ def parse(text: str, commands: Commands) -> ChatCommand:
         if tuple(bare[: len(phrase)]) == phrase:
             return ChatCommand(meaning, " ".join(words[len(phrase) :]).strip().lstrip("-,:; ").strip())
     return ChatCommand(Meaning.UNKNOWN, text.strip())
+
+
+def _phrase(text: str) -> tuple[str, ...]:
+    """Return the words of a configured phrase as `parse` compares them."""
+    return tuple(word for word in map(_normal, text.split()) if word)
 
 
 def _normal(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +24,7 @@ class GlobOwner(_Model):
 class Owners(_Model):
     """`config/owners.yaml`: hosts and service accounts with the people who answer for them."""
 
-    exact: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    exact: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     globs: tuple[GlobOwner, ...] = ()
 
     def candidates(self, owner: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from common.bus.embedded import KombuBus
 from common.bus.port import Publication
 from common.messages import AuthResult
-from common.records.tables import BlacklistRow, IgnoredRow, OutboxRow
+from common.records.tables import Base, BlacklistRow, IgnoredRow, OutboxRow
 from tests.flow.conftest import Build
 from tests.flow.town import ALICE, BOB, Town
 
@@ -78,12 +78,14 @@ def end(town: Town) -> object:
 @pytest.mark.parametrize("seed", range(3))
 def test_everything_delivered_twice_ends_as_if_once(build: Build, seed: int) -> None:
     once = build()
+    once.chat.slow = bool(seed % 2)
     story(once)
     bus = EchoingBus(seed)
     with once.engine.begin() as connection:  # the same record, empty again
         _empty(connection)
     twice = Town(once.engine, once.config, bus)
     twice.echo = bus.echo
+    twice.chat.slow = once.chat.slow
     for chat_id, username in ((ALICE, "alice"), (BOB, "bob")):
         twice.add_person(chat_id, username)
     story(twice)
@@ -95,8 +97,8 @@ def test_everything_delivered_twice_ends_as_if_once(build: Build, seed: int) -> 
 
 
 def _empty(connection: Connection) -> None:
-    for table in ("alerts", "people", "conversations", "blacklist", "ignored", "history", "inbox", "outbox"):
-        connection.exec_driver_sql(f"DELETE FROM {table}")
+    for table in Base.metadata.sorted_tables:
+        connection.execute(table.delete())
 
 
 # --- killed in between ---------------------------------------------------------------------------------------------

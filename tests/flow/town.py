@@ -35,7 +35,7 @@ from common.messages import (
     StartAuthentication,
     UpdateChatMessage,
 )
-from common.records.tables import AlertRow, ConversationRow, OutboxRow, PersonRow, QuarantineRow
+from common.records.tables import AlertRow, ChatDeliveryRow, ConversationRow, OutboxRow, PersonRow, QuarantineRow
 from common.settings import SHIPPED_CONFIG
 from common.topology import (
     ALERTS,
@@ -96,6 +96,8 @@ class Chat:
         """Handle → chat id of people whom the directory learns of when it is asked."""
         self.away = False
         """Nothing is taken from the queue."""
+        self.slow = False
+        """Deliveries take so long that the dispatcher is told of them."""
 
     def take(self, envelope: Envelope[Message]) -> None:
         """Show, update or look up, once for each id."""
@@ -116,11 +118,24 @@ class Chat:
             return
         shown = Shown(envelope.id, recipient.id, message.sequence, message.content, message.content)
         self.shown[envelope.id] = shown
-        if recipient.id in self.unreachable:
+        reachable = recipient.id not in self.unreachable
+        self._write_down(envelope.id, message, "sent" if reachable else "failed")
+        if not reachable:
             self._town.tell(ChatMessageUndeliverable(target=envelope.id, recipient=recipient, reason="no such person"))
-        elif message.notify:
+        elif message.notify and self.slow:
             now = self._town.clock.now()
             self._town.tell(ChatMessageDelivered(target=envelope.id, recipient=recipient, delivered_at=now))
+
+    def _write_down(self, message_id: str, message: SendChatMessage, state: str) -> None:
+        """Keep in the record what became of a message, as the gateway does."""
+        now = self._town.clock.now()
+        values = {
+            "message_id": message_id, "kind": "send", "recipient_kind": message.recipient.kind, "state": state,
+            "recipient_id": message.recipient.id, "sequence": message.sequence, "notify": message.notify,
+            "content": {}, "created_at": now, "completed_at": now,
+        }  # fmt: skip
+        with self._town.engine.begin() as connection:
+            connection.execute(insert(ChatDeliveryRow).values(values))
 
     def _look_up(self, message: LookUpPerson) -> None:
         chat_id = self.newcomers.get(message.handle)

@@ -8,7 +8,11 @@ from zoneinfo import ZoneInfo
 
 from common.alerts import Resolution, Severity
 from common.messages import AuthResult
+from common.settings import SHIPPED_CONFIG
+from common.texts import Texts
+from common.yaml_files import load_yaml
 from services.dispatcher.business_hours import BusinessHours
+from services.dispatcher.chat_commands import Commands
 from services.dispatcher.conversation import advance
 from services.dispatcher.conversation_events import AlertsArrived, Event, ProofSettled, TimePassed
 from services.dispatcher.conversation_state import AskedAlert, Conversation, Purpose, Question
@@ -19,12 +23,16 @@ from services.dispatcher.decisions import (
     Ignore,
     LookForMore,
     Push,
+    Refresh,
+    Report,
     Resolve,
+    Retell,
     Stop,
     Tell,
 )
 from services.dispatcher.policies import Policies
 from services.dispatcher.turn import Rules
+from services.dispatcher.wording import Wording
 
 START = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 """A Tuesday."""
@@ -41,6 +49,32 @@ def asked_alert(number: int, title: str = "sudo", severity: Severity = Severity.
         source="test",
         event_time=START,
     )
+
+
+WORDING = Wording(
+    load_yaml(SHIPPED_CONFIG / "messages.yaml", Texts), load_yaml(SHIPPED_CONFIG / "commands.yaml", Commands)
+)
+
+
+def check_texts(decision: Decision) -> None:
+    """Lay out what a decision shows: its text has to be there, and to have all values that it needs."""
+    match decision:
+        case Tell(text=text, values=values, buttons=buttons, subject=subject):
+            WORDING.plain(text, {"name": "Alice"} | dict(values), buttons, subject)
+        case Retell(text=text, values=values):
+            WORDING.plain(text, values)
+        case Report(text=text, values=values):
+            WORDING.plain(text, {"person": "Alice (alice)"} | dict(values))
+        case Ask(question=question, greeting=greeting):
+            WORDING.question(question, "Alice", OFFICE.zone, greeting)
+        case Refresh(question=question, result=None):
+            WORDING.question(question, "Alice", OFFICE.zone, "first")
+        case Refresh(question=question, result=str(result)):
+            WORDING.answered(question, OFFICE.zone, result)
+        case Resolve(question=question, resolution=resolution, comment=comment):
+            WORDING.report(question.first, resolution, "Alice (alice)", comment, count=question.count)
+        case Push(proof=proof):
+            WORDING.texts.render(f"push_title_{proof.purpose}", title=proof.title)
 
 
 @dataclass
@@ -111,6 +145,7 @@ class World:
     # --- what is decided ------------------------------------------------------------------------------------------
 
     def _carry_out(self, decision: Decision) -> None:
+        check_texts(decision)
         match decision:
             case Ask(question=question):
                 assert not set(self.on_card.values()) - self._ended(), "asked while another question was open"
