@@ -212,7 +212,7 @@ def _quarantine(now: datetime) -> list[dict[str, Any]]:
     return [
         shared | {"message_id": "01-a", "body": b'{"title": "sudo on db-7", "description": "sudo -i at 12:01"}',
                   "reason": "owner: missing; must be a string of 1 to 255 characters"},
-        shared | {"message_id": "01-b", "body": b'{"owner": "ada.berg", "title": "sudo", "severity": "urgent", "description": "x"}',
+        shared | {"message_id": "01-b", "body": b'{"owner": "ada.berg", "title": "sudo", "severity": "urgent"}',
                   "reason": "severity: must be one of low, medium, high, critical"},
     ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -35,7 +35,7 @@ class Templates:
         )  # fmt: skip
         self._environment.filters.update(
             visible=visible, words=words, moment=moment, pretty=pretty, duration=duration, query=query, actor=actor,
-            short=short, percent=percent, number=number, loose=loose,
+            short=short, percent=percent, number=number, link=link, loose=loose,
         )  # fmt: skip
         self._environment.globals.update(
             has_chat=has_chat, is_demo=is_demo, has_oidc=has_oidc, Role=Role, is_narrow=False
@@ -100,6 +100,11 @@ def plain(value: object) -> str:
             return json.dumps(value, ensure_ascii=False)
         case _:
             return str(value)
+
+
+def link(value: str) -> str:
+    """Return an address for `href`: http(s) only, and nothing in it that does not show as itself."""
+    return quote(value, safe=":/?#[]@!$&'()*+,;=%") if value.startswith(("http://", "https://")) else "#"
 
 
 def words(value: str | None) -> str:

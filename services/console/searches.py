@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
@@ -46,10 +46,6 @@ class AlertSearch:
     """Received before."""
     sort: str = "newest"
     limit: int = PAGE
-
-    def all_at_once(self) -> AlertSearch:
-        """Return the same search in the order in which an export reads it."""
-        return replace(self, sort="newest", limit=MOST)
 
 
 @dataclass(frozen=True, slots=True)

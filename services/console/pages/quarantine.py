@@ -69,7 +69,7 @@ def may_retry(who: Identity, exchange: str) -> bool:
 def _body(visit: Visit, before: bytes) -> bytes | None:
     """Return the new body; None where it was left as it came. A browser sends line feeds as CR LF."""
     text = visit.text("body").replace("\r\n", "\n")
-    unchanged = not text.strip() or text == before.decode(errors="replace").replace("\r\n", "\n")
+    unchanged = not text.strip() or text == before.decode(errors="backslashreplace").replace("\r\n", "\n")
     return None if unchanged else text.encode()
 
 
