@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 
-from common import metrics
+from common import failpoints, metrics
 from common.bus.port import Bus, Publication
 from common.clock import Clock
 from common.codec import encode
@@ -105,6 +105,10 @@ class UnitOfWork:
             self.insert(OutboxRow, **outbox_values(row_id, publication, self.now))
         self.flush()
 
+    def writes(self) -> bool:
+        """Tell whether there is anything that `finish` has to write."""
+        return bool(self.outgoing or self._rows)
+
     def committed(self) -> None:
         """Run what waited for the commit."""
         for action in self._after_commit:
@@ -176,15 +180,20 @@ class Transactions:
             with translated_errors(), self.engine.connect() as connection, connection.begin():
                 work = UnitOfWork(connection, self._clock.now(), self._service)
                 result = action(work)
+                writes = work.writes()
                 work.finish()
                 if forgotten:
                     connection.execute(delete(OutboxRow).where(OutboxRow.id.in_(forgotten)))
                 with self._lock:
                     self._publishing.update(row_id for row_id, _ in work.outgoing)
+                if writes:
+                    failpoints.reached("before-commit")
         except BaseException:
             with self._lock:
                 self._published.extend(forgotten)
             raise
+        if writes:
+            failpoints.reached("after-commit")
         work.committed()
         self._publish(work.outgoing)
         return result
@@ -197,11 +206,14 @@ class Transactions:
     def _publish(self, rows: Sequence[tuple[str, Publication]]) -> None:
         if not rows:
             return
+        if len(rows) > 1:
+            failpoints.reached("between-publishes", lambda: self._bus.publish([rows[0][1]], PUBLISH_SECONDS))
         try:
             refused = self._bus.publish([publication for _, publication in rows], PUBLISH_SECONDS)
         except BusUnavailable as error:
             log.warning("publish_failed", messages=len(rows), cause=str(error))
             refused = frozenset(range(len(rows)))
+        failpoints.reached("after-confirms")
         for index, (row_id, publication) in enumerate(rows):
             if index in refused:
                 metrics.UNPUBLISHED.labels(publication.type).inc()

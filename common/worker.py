@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
-from common import metrics
+from common import failpoints, metrics
 from common.bus.port import Bus, Consumer, Delivery
 from common.errors import BadMessage, Temporary
 from common.logs import get_logger
@@ -140,11 +140,14 @@ class Worker(Generic[M]):
 
     def _work_off(self, deliveries: Sequence[Delivery]) -> None:
         began = time.perf_counter()
+        failpoints.reached("after-receive")
         metrics.TAKEN.labels(self.name).inc(len(deliveries))
         metrics.BATCH_SIZE.labels(self.name).observe(len(deliveries))
         if self._patiently(lambda: self._settle(deliveries)):
             assert self._consumer is not None
+            failpoints.reached("before-ack")
             self._consumer.ack(deliveries)
+            failpoints.reached("after-ack")
             metrics.HANDLE_SECONDS.labels(self.name).observe(time.perf_counter() - began)
 
     def _settle(self, deliveries: Sequence[Delivery]) -> None:

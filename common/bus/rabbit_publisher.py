@@ -13,6 +13,7 @@ from typing import Any
 import pika
 from pika.exceptions import AMQPError
 
+from common import failpoints
 from common.bus.port import Publication
 from common.bus.rabbit_connection import IoThread, Link
 from common.errors import BusUnavailable
@@ -76,6 +77,7 @@ class Publisher:
             return frozenset()
         batch = _Batch(publications)
         self._io.call(lambda: self._accept(batch))
+        failpoints.reached("before-confirms")
         try:
             return batch.answer.result(timeout)
         except TimeoutError:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from common import failpoints
 from common.clock import Clock
 from common.errors import Temporary
 from common.logs import get_logger
@@ -82,7 +83,9 @@ class Push:
                 return  # the process waits for those that are past this line, and may be gone before the others
             if not self._record(lambda work: requests.begin_asking(work, request.request_id, around.instance)):
                 return
+            failpoints.reached("before-push")
             started = self._insist(lambda: around.authenticator.start(request, prepared))
+            failpoints.reached("after-push")
             if started is None:
                 self._record(lambda work: requests.not_asked(work, request.request_id, around.instance))
             elif isinstance(started, Started):
@@ -137,6 +140,7 @@ class Push:
                 self._log.warning("poll_failed", cause=str(error), attempt=failures + 1)
             settled = settled or polling.after_poll(request.expires_at, clock.now(), failure)
             if settled:
+                failpoints.reached("after-answer")
                 return settled
             failures = failures + 1 if failure else 0
             quick = quick + 1 if time.monotonic() - began < polling.QUICK else 0

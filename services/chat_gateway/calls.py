@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+from common import failpoints
 from common.clock import Clock
 from common.errors import SecuritybotError
 from common.unit_of_work import Transactions
@@ -56,7 +57,10 @@ class Calls:
             found = self._chat.find(job.recipient, job.message_id, job.created_at)
             job.find_first = False
             return self._posted_as(job, found) if found else None
-        return self._posted_as(job, self._chat.send(job.recipient, job.content, job.message_id))
+        failpoints.reached("before-call")
+        place = self._chat.send(job.recipient, job.content, job.message_id)
+        failpoints.reached("after-call")
+        return self._posted_as(job, place)
 
     def _posted_as(self, job: Job, place: Posted) -> Outcome:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from common import metrics
+from common import failpoints, metrics
 from common.codec import encode
 from common.unit_of_work import Transactions
 from services.chat_gateway.directory import Directory
@@ -20,12 +20,14 @@ class BusIntake:
 
     def replies(self, replies: Sequence[Reply]) -> None:
         """Publish `ReplyReceived`; safe on return. Raises `Temporary` otherwise."""
+        failpoints.reached("before-intake")
         self._transactions.publish_now(
             [
                 encode(reply.message, message_id=reply.id, owner=reply.message.person_id, correlation_id=None)
                 for reply in replies
             ]
         )
+        failpoints.reached("after-intake")
         metrics.REPLIES.labels("taken").inc(len(replies))
 
     def people(self, people: Sequence[Person]) -> None:

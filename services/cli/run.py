@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -43,10 +44,12 @@ def run(context: click.Context, names: tuple[str, ...]) -> None:
             "SECURITYBOT_AMQP_URL is memory://, which works within one process only: use `securitybot demo` or "
             "`securitybot run all`, or set it to amqp://…"
         )
+    from common import failpoints
     from common.logs import configure_logging
     from common.service import Process, open_runtime
 
     configure_logging(settings.log_format, settings.secrets())
+    failpoints.arm(os.environ)
     context.exit(Process(open_runtime(settings), builds).run())
 
 
