@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from services.console.counting import Shares
+from services.console.rendering import visible
 
 WIDTH, HEIGHT = 720, 240
 LEFT, RIGHT, TOP, BOTTOM = 48, 8, 12, 24
@@ -60,7 +61,7 @@ def curves(
         for x, value, key in points:
             if value:
                 dot = f'<circle class="dot dot-{number}" cx="{x:.1f}" cy="{at(value):.1f}" r="2.6">'
-                parts.append(f"{dot}<title>{escape(f'{key}: {name} {show(value)}')}</title></circle>")
+                parts.append(f"{dot}<title>{visible(f'{key}: {name} {show(value)}')}</title></circle>")
     return _picture(label, parts)
 
 
@@ -71,7 +72,7 @@ def rows(label: str, found: Sequence[Shares], names: Sequence[str]) -> Markup:
     parts = []
     for index, share in enumerate(found):
         y = index * gap + text
-        parts.append(f'<text class="label" x="0" y="{y - 4}">{escape(_short(share.key))}</text>')
+        parts.append(f'<text class="label" x="0" y="{y - 4}">{visible(_short(share.key))}</text>')
         parts.append(f'<text class="value" x="{WIDTH}" y="{y - 4}" text-anchor="end">{share.total:,}</text>')
         x = 0.0
         parts.append(f'<rect class="track" x="0" y="{y}" width="{WIDTH}" height="{height}" rx="3"/>')
@@ -96,7 +97,7 @@ def _rect(name: str, box: tuple[float, float, float, float, float], title: str) 
     x, y, width, height, radius = box
     return (
         f'<rect class="fill-{name}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-        f'rx="{radius:.1f}"><title>{escape(title)}</title></rect>'
+        f'rx="{radius:.1f}"><title>{visible(title)}</title></rect>'
     )
 
 
@@ -112,7 +113,7 @@ def _line(value: float, at: Callable[[float], float], show: Callable[[float], st
     y = at(value)
     return (
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{escape(show(value))}</text>'
+        f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{visible(show(value))}</text>'
     )
 
 
@@ -121,7 +122,7 @@ def _key(key: str, x: float, index: int, count: int) -> str:
     if (count - 1 - index) % every:
         return ""
     shown = key[5:] if len(key) == len("2026-03-03") else key
-    return f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 7}" text-anchor="middle">{escape(shown)}</text>'
+    return f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 7}" text-anchor="middle">{visible(shown)}</text>'
 
 
 def _path(points: Sequence[tuple[float, float | None, str]], at: Callable[[float], float]) -> str:
