@@ -25,6 +25,7 @@ from services.console.desk import Desk
 from services.console.gate import Gate
 from services.console.lazily import lazily
 from services.console.live import Feed
+from services.console.mounting import Everything, by_prefix
 from services.console.pages import alerts, chat, compose, inbox, insight, people, quarantine, signing_in, system
 from services.console.pulse import WATCHED, Pulse
 from services.console.rendering import Templates
@@ -50,7 +51,7 @@ def build_with(runtime: Runtime, demo_name: str | None) -> Service:
     """Return the service; with a `demo_name`, whoever sits at this machine is signed in as that."""
     desk = make_desk(runtime, demo_name)
     clerk = Clerk(desk.transactions, [index_more, partial(count_more, team_of=desk.teams.of)])
-    return Service(NAME, runnables=[desk.feed, desk.pulse, clerk], routes=[Mount("/", app=application(desk))])
+    return Service(NAME, runnables=[desk.feed, desk.pulse, clerk], routes=[Everything(application(desk))])
 
 
 def make_desk(runtime: Runtime, demo_name: str | None) -> Desk:
@@ -92,12 +93,12 @@ def application(desk: Desk) -> SecurityHeaders:
     """Return the console as one ASGI application."""
     routes: list[BaseRoute] = [
         Mount("/static", app=StaticFiles(directory=STATIC)),
-        Mount("/api", app=lazily(lambda: _api(desk))),
         *signing_in.routes(desk),
         *(route(page, desk) for page in pages(desk)),
     ]
     handlers = {HTTPException: http_error(desk)}
-    return SecurityHeaders(ExceptionMiddleware(Router(routes, default=not_found(desk)), handlers=handlers))
+    site = ExceptionMiddleware(Router(routes, default=not_found(desk)), handlers=handlers)
+    return SecurityHeaders(by_prefix("/api", lazily(lambda: _api(desk)), site))
 
 
 def _home(_: Desk, __: Visit) -> Response:

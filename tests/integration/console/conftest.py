@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import Engine, insert, select
-from starlette.routing import Mount
 
 from common import api_tokens
 from common.api_tokens import Scope
@@ -24,6 +23,7 @@ from common.settings import load_settings
 from services.console.access import Role, csrf_token
 from services.console.desk import Desk
 from services.console.gate import LOOPBACK_COOKIE
+from services.console.mounting import Everything
 from services.console.wiring import application, make_desk
 from tests.fakes.clock import FakeClock
 from tests.servers import free_port
@@ -58,7 +58,7 @@ class House:
         self.desk: Desk = make_desk(runtime, demo_name)
         self.url = f"http://127.0.0.1:{free_port()}"
         self._server = HttpServer(
-            create_app({}, [Mount("/", app=application(self.desk))]), "127.0.0.1", int(self.url.rpartition(":")[2])
+            create_app({}, [Everything(application(self.desk))]), "127.0.0.1", int(self.url.rpartition(":")[2])
         )
         self._server.start()
         self._clients: list[httpx.Client] = []
