@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from common.alerts import Resolution
 from common.messages import AuthResult
-from common.records.tables import AlertRow, BlacklistRow, HistoryRow, IgnoredRow, QuarantineRow
+from common.records.tables import AlertRow, BlacklistRow, HistoryRow, IgnoredRow
 from tests.flow.conftest import populated
 from tests.flow.town import ALICE, BOB, CAROL, Town, configuration
 
@@ -100,5 +100,4 @@ def _check(town: Town) -> None:
             assert row.person_id in approved
     for silence in (*town.rows(BlacklistRow), *town.rows(IgnoredRow)):
         assert silence.person_id in approved, "silenced without an approved push"
-    assert town.rows(QuarantineRow) == []
-    town.chat.check_order()
+    town.check()

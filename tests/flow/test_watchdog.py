@@ -11,6 +11,7 @@ from common.alerts import accepted_id
 from common.messages import AllowPushes, AuthResult
 from common.records import changes
 from common.records.tables import HistoryRow, InboxRow, QuarantineRow
+from services.dispatcher.deadlines import Deadlines
 from services.dispatcher.policies import Policies
 from services.dispatcher.secretary import Secretary
 from tests.flow.conftest import Build, both
@@ -107,6 +108,13 @@ def test_an_alert_that_the_dispatcher_could_not_handle_still_goes_to_the_team(
     town.settle()
     assert town.asked(ALICE) == [], "it has its verdict"
     town.outcome(digest)
+
+
+def test_an_alert_that_was_placed_after_all_is_not_given_up(town: Town) -> None:
+    """Its announcement was in the inbox at the second look because it had been handled in between."""
+    digest = town.alert()
+    town.transactions.run(lambda work: Deadlines(town.config)._give_up(work, [digest]))
+    assert (town.row(digest).status, town.row(digest).resolution) == ("in_progress", None)
 
 
 def test_an_alert_behind_questions_that_take_too_long_goes_to_the_team(build: Build) -> None:

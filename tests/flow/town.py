@@ -397,9 +397,16 @@ class Town:
         return [m for m in self.chat.to(person_id) if "wrong_person" in [b.action for b in m.first.buttons]]
 
     def check(self) -> None:
-        """What must hold after every story: nothing unexpected in quarantine, one person's messages in order."""
+        """What must hold after every story: verdict and outcome both or neither, messages in order, no surprises."""
         quarantined = [row.reason for row in self.rows(QuarantineRow)]
         assert len(quarantined) == self.expected_in_quarantine, quarantined
+        verdicts: dict[str, set[str]] = {}
+        for event in self.outcomes:
+            verdicts.setdefault(event["subject"], set()).add(json.dumps(event, sort_keys=True))
+        for row in self.rows(AlertRow):
+            waits = row.status in (Status.OPEN, Status.IN_PROGRESS)
+            assert waits is (row.resolution is None), f"{row.status} with the verdict {row.resolution}"
+            assert len(verdicts.get(row.hash, ())) == (0 if waits else 1), f"outcomes of an alert {row.status}"
         self.chat.check_order()
 
 

@@ -728,6 +728,20 @@ def test_a_click_of_an_old_card_or_of_nothing_is_noted_and_does_nothing(action: 
     assert world.talk == before
 
 
+@pytest.mark.parametrize("action", ["push", "no_push"])
+def test_a_click_on_an_older_offer_neither_sends_nor_refuses_the_push_that_is_offered_now(action: str) -> None:
+    world = Story()
+    world.alert()
+    world.types(Meaning.YES)
+    old = world.offer.offer_id
+    world.types(Meaning.NO)
+    world.alert("log-in")
+    world.types(Meaning.YES)
+    before = world.talk
+    assert world.happen(Clicked(action, old, "")) == [Note("click_ignored", {"click": action, "subject": old})]
+    assert world.talk == before
+
+
 def test_a_second_click_on_the_push_button_sends_no_second_push() -> None:
     world = Story()
     world.alert()

@@ -156,5 +156,5 @@ class AnyOrder(RuleBasedStateMachine):
         assert set(self.world.verdicts) == set(self.world.alerts), "an alert without a verdict"
 
 
-AnyOrder.TestCase.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
 TestAnyOrder = AnyOrder.TestCase

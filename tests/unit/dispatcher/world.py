@@ -195,8 +195,10 @@ class World:
 
     def _look_for_more(self) -> None:
         left = sorted(self.waiting.values(), key=lambda a: (-a.severity.rank, a.hash))
-        if not left or self.talk.question is not None:
-            return
+        if left and self.talk.question is None:
+            self._ask_about(left)
+
+    def _ask_about(self, left: list[AskedAlert]) -> None:
         group = [alert for alert in left if alert.title == left[0].title]
         worst = max((alert.severity for alert in group), key=lambda s: s.rank)
         self.happen(AlertsArrived(group[0], len(group), worst, follows=True))
