@@ -181,7 +181,9 @@ def _measure(maria: MariaServer, engine: Engine) -> None:
         "SECURITYBOT_HTTP_PORT": str(port), "SECURITYBOT_LOG_FORMAT": "json",
     }  # fmt: skip
     process = psutil.Popen(
-        [sys.executable, "-m", "services.cli.main", "run", "console"], env=environment, stderr=subprocess.DEVNULL
+        [str(Path(sys.executable).with_name("securitybot")), "run", "console"],
+        env=environment,
+        stderr=subprocess.DEVNULL,
     )
     try:
         client = _signed_in(engine, f"http://127.0.0.1:{port}")
@@ -268,7 +270,7 @@ def _plans(engine: Engine) -> None:
             query = _filtered(search, LISTED).order_by(*_order(search.sort)).limit(51)
             sql = str(query.compile(dialect=mysql.dialect(), compile_kwargs={"literal_binds": True})).replace("%%", "%")
             row: Any = connection.exec_driver_sql(f"EXPLAIN {sql}").mappings().one()
-            table.add_row(name, str(row["key"]), row["type"], f"{row['rows']:,}", row["Extra"] or "")
+            table.add_row(name, str(row["key"]), row["type"], f"{int(row['rows'] or 0):,}", row["Extra"] or "")
     console.print(table)
 
 

@@ -115,7 +115,7 @@ def throughput(rounds: int) -> list[float]:
                 publisher.publication(local_reply(name, SystemClock().now(), text="no"))
             while count(stack, "SELECT COUNT(*) FROM alerts WHERE status IN ('open', 'in_progress')"):
                 publisher.wait(0.1)
-            while count(stack, "SELECT COUNT(*) FROM chat_deliveries WHERE state = 'pending'"):
+            while count(stack, "SELECT COUNT(*) FROM chat_deliveries WHERE state = 'pending' AND recipient_kind = 'person'"):
                 publisher.wait(0.1)
             publisher.wait(1)
     return rates

@@ -78,6 +78,7 @@ class Stack:
         for name in SERVICES:
             self.ports[name] = free_port()
             environment = os.environ | {
+                "MALLOC_ARENA_MAX": "2",  # as in the container images
                 "SECURITYBOT_AMQP_URL": self.rabbit.url,
                 "SECURITYBOT_DATABASE_URL": self.database_url,
                 "SECURITYBOT_CHAT": self._chat,

@@ -48,7 +48,7 @@ class HttpServer:
         self._address = f"{host}:{port}"
         config = uvicorn.Config(
             app, host=host, port=port, log_config=None, access_log=False, server_header=False, date_header=False,
-            timeout_graceful_shutdown=5, lifespan="off",
+            timeout_graceful_shutdown=5, lifespan="off", ws="none", http="h11", loop="asyncio",
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="http", daemon=True)

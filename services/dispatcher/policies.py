@@ -9,7 +9,6 @@ from functools import cached_property, lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import holidays
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from common.alerts import Resolution, Severity
@@ -233,6 +232,8 @@ def _zone(name: str) -> ZoneInfo | None:
 
 @lru_cache(maxsize=64)
 def _holidays(country: str) -> Any:
+    import holidays  # noqa: PLC0415 - 7 MB, for those who name a country
+
     code, _, subdivision = country.partition("-")
     calendar: dict[date, str] = holidays.country_holidays(code, subdiv=subdivision or None)
     return calendar
