@@ -101,6 +101,8 @@ class AlertRow(Base):
         Index("ix_alerts_severity", "severity", "received_at"),
         Index("ix_alerts_source", "source", "received_at"),
         Index("ix_alerts_resolved", "resolved_at"),
+        Index("ix_alerts_performed", "performed", "received_at"),
+        Index("ix_alerts_authenticated", "authenticated", "received_at"),
         _MYSQL,
     )
     id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)

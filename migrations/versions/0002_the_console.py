@@ -24,6 +24,8 @@ ALERT_INDEXES = {
     "ix_alerts_severity": ["severity", "received_at"],
     "ix_alerts_source": ["source", "received_at"],
     "ix_alerts_resolved": ["resolved_at"],
+    "ix_alerts_performed": ["performed", "received_at"],
+    "ix_alerts_authenticated": ["authenticated", "received_at"],
 }
 
 

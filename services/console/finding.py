@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, or_, select
 
 from common.records.tables import AlertRow, TriageRow
 from services.console.searches import AlertSearch, Cursor
-from services.console.word_index import MOST_ROUNDS, WordSearch
+from services.console.word_index import WordSearch
 
 Record = dict[str, Any]
 
+SEARCH_SECONDS = 0.07
+"""A search that has not filled its page by then says how far back it has looked, and goes on when asked to."""
 ALERTS = AlertRow.__table__
 LISTED = [
     column for column in ALERTS.columns if column.name not in ("reason", "context", "escalate_at", "question_id", "url")
@@ -126,7 +129,10 @@ def _find_by_words(connection: Connection, search: AlertSearch, cursor: Cursor |
     words = WordSearch(connection, search.text or "")
     below = cursor.number if cursor else None
     page: list[Record] = []
-    for _ in range(MOST_ROUNDS):
+    end = monotonic() + SEARCH_SECONDS
+    first = True
+    while first or monotonic() < end:
+        first = False
         hits = words.below(below)
         page += _with_ids(connection, search, columns, hits.ids)
         if len(page) > search.limit:
@@ -135,12 +141,12 @@ def _find_by_words(connection: Connection, search: AlertSearch, cursor: Cursor |
         if hits.exhausted:
             return Found(page, None)
         below = hits.looked_down_to
-    edge = connection.execute(
-        select(AlertRow.received_at, AlertRow.id).where(AlertRow.id >= below).order_by(AlertRow.id).limit(1)
+    next_one = connection.execute(
+        select(AlertRow.received_at, AlertRow.id).where(AlertRow.id < below).order_by(AlertRow.id.desc()).limit(1)
     ).first()
-    if edge is None or below is None:
+    if next_one is None or below is None:
         return Found(page, None)
-    return Found(page, Cursor("", edge.received_at, below).encode(), searched_back_to=edge.received_at)
+    return Found(page, Cursor("", next_one.received_at, below).encode(), searched_back_to=next_one.received_at)
 
 
 def _with_ids(connection: Connection, search: AlertSearch, columns: Sequence[Any], ids: Sequence[int]) -> list[Record]:
@@ -155,12 +161,6 @@ def _with_ids(connection: Connection, search: AlertSearch, columns: Sequence[Any
         if len(found) > search.limit:
             break
     return found
-
-
-def every(pages: Iterator[Found]) -> Iterator[Record]:
-    """Return the alerts of all pages."""
-    for page in pages:
-        yield from page.alerts
 
 
 def triage_of(connection: Connection, hashes: Sequence[str]) -> dict[str, Record]:

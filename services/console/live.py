@@ -104,6 +104,8 @@ class Feed:
 
     def _watch(self, more: int) -> None:
         with self._lock:
+            if not self._watchers:
+                self.snapshot = None  # nobody has looked since the last watcher left
             self._watchers += more
             if self._watchers:
                 self._watched.set()

@@ -24,8 +24,8 @@ BATCH = 2000
 SETTLED_AFTER = timedelta(seconds=30)
 """An alert with a smaller number may still be in a transaction that commits later; none takes this long."""
 MOST_EXPANSIONS = 30
-CANDIDATES = 2000
-MOST_ROUNDS = 10
+FIRST_CANDIDATES, MOST_CANDIDATES = 200, 3200
+"""Looked at in the first round, and in any: a common word fills its page from few, a rare combination needs many."""
 MOST_UNINDEXED = 2000
 NAME = "words"
 _LAST = "\U0010ffff"
@@ -70,6 +70,7 @@ class WordSearch:
         self._terms = terms_of(text)
         self._position = Progress.read(connection, NAME)
         expanded = [self._expand(term) for term in self._terms]
+        self._candidates_at_once = FIRST_CANDIDATES
         self._expanded = sorted(expanded, key=lambda words: sum(words.values()))
         self.behind = self._count_behind()
 
@@ -116,16 +117,17 @@ class WordSearch:
     def _candidates(self, number: int) -> tuple[set[int], int]:
         """Return the newest alerts that have the rarest term, and how far down they are complete."""
         found: set[int] = set()
-        down_to = 0
+        down_to, most = 0, self._candidates_at_once
+        self._candidates_at_once = min(2 * most, MOST_CANDIDATES)
         for word in self._expanded[0]:
             ids = self._connection.scalars(
                 select(AlertWordRow.alert_id)
                 .where(AlertWordRow.word == word, AlertWordRow.alert_id < number)
                 .order_by(AlertWordRow.alert_id.desc())
-                .limit(CANDIDATES)
+                .limit(most)
             ).all()
             found.update(ids)
-            if len(ids) == CANDIDATES:
+            if len(ids) == most:
                 down_to = max(down_to, ids[-1])
         return {number for number in found if number >= down_to}, down_to
 

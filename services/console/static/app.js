@@ -11,6 +11,7 @@ let again = false;
 let timer = 0;
 
 async function refresh() {
+  if (!document.querySelector("[data-region]")) return;
   if (fetching) { again = true; return; }
   fetching = true;
   try {
@@ -63,7 +64,7 @@ if (body.dataset.live) {
   stream.onmessage = (event) => {
     const told = JSON.parse(event.data);
     count(told.waiting);
-    if (marker !== null && marker !== told.marker) later();
+    if (marker !== told.marker) later();  // the first time too: something may have changed since the page was made
     marker = told.marker;
   };
   addEventListener("pagehide", () => stream.close());

@@ -127,8 +127,8 @@ def test_a_search_that_would_take_too_long_stops_and_goes_on(house: House, monke
         house.alert(number, description="common", severity="critical" if number == 0 else "low")
     house.clock.advance(timedelta(minutes=1))
     assert house.desk.change(index_more) == 40 <= BATCH
-    monkeypatch.setattr("services.console.word_index.CANDIDATES", 5)
-    monkeypatch.setattr("services.console.finding.MOST_ROUNDS", 3)
+    monkeypatch.setattr("services.console.word_index.FIRST_CANDIDATES", 5)
+    monkeypatch.setattr("services.console.finding.SEARCH_SECONDS", 0.0)
     search = AlertSearch(text="common", severity=("critical",))
     page = house.desk.read(lambda connection: find(connection, search, None))
     assert (list(page.alerts), page.searched_back_to is None, page.cursor is None) == ([], False, False)
