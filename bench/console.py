@@ -36,7 +36,7 @@ from common.records.tables import AlertRow
 from common.topology import TOPOLOGY
 from common.unit_of_work import Transactions
 from services.console.clerk import Clerk
-from services.console.finding import LISTED, _filtered, _order
+from services.console.finding import LISTED, filtered, order
 from services.console.rollup import count_more
 from services.console.searches import AlertSearch
 from services.console.teams import Teams
@@ -267,7 +267,7 @@ def _plans(engine: Engine) -> None:
         table.add_column(heading)
     with engine.connect() as connection:
         for name, search in SEARCHES.items():
-            query = _filtered(search, LISTED).order_by(*_order(search.sort)).limit(51)
+            query = filtered(search, LISTED).order_by(*order(search.sort)).limit(51)
             sql = str(query.compile(dialect=mysql.dialect(), compile_kwargs={"literal_binds": True})).replace("%%", "%")
             row: Any = connection.exec_driver_sql(f"EXPLAIN {sql}").mappings().one()
             table.add_row(name, str(row["key"]), row["type"], f"{int(row['rows'] or 0):,}", row["Extra"] or "")

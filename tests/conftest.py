@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -19,8 +19,10 @@ from common.records.database import create_database
 from common.records.migrate import migrate
 from common.topology import TOPOLOGY
 from tests.servers import MariaServer, RabbitServer, ServerMissing
+from tests.stack import Stack
 
 S = TypeVar("S", RabbitServer, MariaServer)
+TAIL = 6_000
 
 
 def unavailable(reason: str) -> NoReturn:
@@ -41,6 +43,18 @@ def running(build: Callable[[], S]) -> Iterator[S]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the ends of the services' logs beside a failure."""
+    report = yield
+    if report.failed:
+        values = [getattr(value, "stack", value) for value in getattr(item, "funcargs", {}).values()]
+        for stack in {id(value): value for value in values if isinstance(value, Stack)}.values():
+            if stack.folder.exists():
+                report.sections += [(f"log of {name}", log[-TAIL:]) for name, log in stack.logs()]
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import httpx
+import pika
 import yaml
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
@@ -34,6 +35,10 @@ SCRIPT = str(Path(sys.executable).with_name("securitybot"))
 CHANNEL = "C0SECURITY"
 Name = Literal["ingest", "dispatcher", "chat-gateway", "auth-poller"]
 SERVICES: tuple[Name, ...] = ("ingest", "dispatcher", "chat-gateway", "auth-poller")
+QUEUES = (
+    "securitybot.ingest", "securitybot.dispatcher", "securitybot.chat-gateway", "securitybot.auth-poller",
+    "securitybot.dead",
+)  # fmt: skip
 READY_SECONDS = 40.0
 STOP_SECONDS = 10.0
 """What SIGTERM may take; container runtimes kill after that."""
@@ -189,14 +194,16 @@ class Stack:
         self._secrets |= _secrets_in(environment)
         return environment
 
-    def start(self, *names: Name, replica: int = 0, **more: str) -> list[ServiceProcess]:
-        """Start services (all, where none is named) without waiting for them."""
+    def start(
+        self, *names: Name, replica: int = 0, command: Sequence[str] = (SCRIPT,), **more: str
+    ) -> list[ServiceProcess]:
+        """Start services (all, where none is named) without waiting for them; `command` stands for `securitybot`."""
         started = []
         for name in names or SERVICES:
             port = self._ports[name] if replica == 0 else free_port()
             key = f"{name}-{replica}" if replica else name
-            command = [SCRIPT, "run", name]
-            process = ServiceProcess(command, self.environment(port) | more, self.folder / f"{key}.log", port)
+            whole = [*command, "run", name]
+            process = ServiceProcess(whole, self.environment(port) | more, self.folder / f"{key}.log", port)
             self.processes[key] = process
             started.append(process)
         return started
@@ -209,7 +216,7 @@ class Stack:
     def restart(self, name: Name, **more: str) -> ServiceProcess:
         """Kill a service with -9 and start it again."""
         self.processes[name].kill()
-        return self.start(name, replica=0, **more)[0]
+        return self.start(name, replica=0, command=(SCRIPT,), **more)[0]
 
     def run(
         self, *arguments: str, given: str | bytes = b"", check: bool = True, **more: str
@@ -244,6 +251,14 @@ class Stack:
         """Return what was done about an alert, in order."""
         rows = self.rows("SELECT action FROM history WHERE alert_hash = :hash ORDER BY id", hash=bytes.fromhex(digest))
         return [row["action"] for row in rows]
+
+    def queue_depths(self) -> dict[str, int]:
+        """Return how many messages wait in each of the services' queues."""
+        connection = pika.BlockingConnection(pika.URLParameters(self.amqp_url))
+        channel = connection.channel()
+        depths = {name: channel.queue_declare(name, passive=True).method.message_count for name in QUEUES}
+        connection.close()
+        return depths
 
     def logs(self) -> Iterator[tuple[str, str]]:
         """Yield every log with its name."""

@@ -124,7 +124,7 @@ class Advice:
 
 
 MIN_NOISE = 20
-ALWAYS = 0.95
+ALWAYS, MOSTLY = 0.95, 0.5
 
 
 def advice(titles: Sequence[Shares], most: int = 8) -> list[Advice]:
@@ -136,7 +136,7 @@ def advice(titles: Sequence[Shares], most: int = 8) -> list[Advice]:
         known = title.share("confirmed") + title.share("unproved")
         if known >= ALWAYS:
             text = f"{known:.0%} confirmed of {title.total:,}: tune or drop this detection"
-        elif title.share("silent") >= 1 - known and title.share("silent") > 0.5:  # noqa: PLR2004 - the larger part
+        elif title.share("silent") > MOSTLY:
             text = f"{title.share('silent'):.0%} silent of {title.total:,}: ask somebody else, or at another time"
         else:
             continue

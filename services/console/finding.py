@@ -50,10 +50,10 @@ def _rows(
 ) -> list[Record]:
     """Walk one index per way in which the owner may be meant, and merge."""
     if search.owner is None:
-        return _walk(connection, _filtered(search, columns), search.sort, cursor, most)
+        return _walk(connection, filtered(search, columns), search.sort, cursor, most)
     found: dict[int, Record] = {}
     for column in (AlertRow.owner, AlertRow.person_id):
-        query = _filtered(search, columns).where(column == search.owner)
+        query = filtered(search, columns).where(column == search.owner)
         for row in _walk(connection, query, search.sort, cursor, most):
             found[row["id"]] = row
     rows = sorted(found.values(), key=lambda row: _sort_key(row, search.sort), reverse=search.sort == "newest")
@@ -62,11 +62,12 @@ def _rows(
 
 def _walk(connection: Connection, query: Select[Any], sort: str, cursor: Cursor | None, most: int) -> list[Record]:
     if cursor is not None:
-        query = query.where(_behind(cursor, sort))
-    return [dict(row) for row in connection.execute(query.order_by(*_order(sort)).limit(most)).mappings()]
+        query = query.where(behind(cursor, sort))
+    return [dict(row) for row in connection.execute(query.order_by(*order(sort)).limit(most)).mappings()]
 
 
-def _filtered(search: AlertSearch, columns: Sequence[Any]) -> Select[Any]:
+def filtered(search: AlertSearch, columns: Sequence[Any]) -> Select[Any]:
+    """Return the query for `columns` of the alerts that match, without owner and text."""
     query = select(*columns)
     for column, values in (
         (AlertRow.title, search.titles),
@@ -91,7 +92,8 @@ def _filtered(search: AlertSearch, columns: Sequence[Any]) -> Select[Any]:
     return query
 
 
-def _order(sort: str) -> tuple[Any, ...]:
+def order(sort: str) -> tuple[Any, ...]:
+    """Return what the sort orders by; each has an index."""
     match sort:
         case "oldest":
             return AlertRow.received_at, AlertRow.id
@@ -103,8 +105,11 @@ def _order(sort: str) -> tuple[Any, ...]:
             return AlertRow.received_at.desc(), AlertRow.id.desc()
 
 
-def _behind(cursor: Cursor, sort: str) -> Any:
-    """The first half of each condition is what the index is entered with; the second leaves out what was shown."""
+def behind(cursor: Cursor, sort: str) -> Any:
+    """Return the condition for rows after the cursor.
+
+    The first half of each condition is what the index is entered with; the second leaves out what was shown.
+    """
     at, number = cursor.at, cursor.number
     if sort == "newest":
         return and_(AlertRow.received_at <= at, or_(AlertRow.received_at < at, AlertRow.id < number))
@@ -153,7 +158,7 @@ def _with_ids(connection: Connection, search: AlertSearch, columns: Sequence[Any
     found: list[Record] = []
     for start in range(0, len(ids), 500):
         part = ids[start : start + 500]
-        query = _filtered(search, columns).where(AlertRow.id.in_(part))
+        query = filtered(search, columns).where(AlertRow.id.in_(part))
         if search.owner is not None:
             query = query.where(or_(AlertRow.owner == search.owner, AlertRow.person_id == search.owner))
         rows = connection.execute(query.order_by(AlertRow.id.desc())).mappings()

@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 from bench.console_seed import seed
 from common.records.database import create_database
@@ -29,7 +29,7 @@ FLAGS = [
 ARTEFACTS = Path(os.environ.get("SECURITYBOT_TEST_ARTEFACTS", "build/screenshots"))
 ALERTS = 1500
 START_SECONDS = 40
-DESKTOP, PHONE = {"width": 1320, "height": 860}, {"width": 390, "height": 844}
+DESKTOP, PHONE = ViewportSize(width=1320, height=860), ViewportSize(width=390, height=844)
 
 
 class Demo:

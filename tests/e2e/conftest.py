@@ -21,19 +21,6 @@ POLICIES: dict[str, Any] = {
     ],
     "limits": {"pushes_per_hour": 20},
 }
-TAIL = 6_000
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Show the ends of the services' logs beside a failure."""
-    report = yield
-    values = getattr(item, "funcargs", {}).values()
-    if report.failed:
-        for stack in (value for value in values if isinstance(value, Stack)):
-            if stack.folder.exists():
-                report.sections += [(f"log of {name}", log[-TAIL:]) for name, log in stack.logs()]
-    return report
 
 
 @pytest.fixture(scope="package")

@@ -183,6 +183,10 @@ class FakeDuo:
         """Forget the failures that did not happen yet."""
         self._failures.clear()
 
+    def status_of(self, txid: str) -> str:
+        """Return the last status of a push."""
+        return self._transactions[txid].history[-1][1]
+
     def code_of(self, txid: str) -> str | None:
         """Return the verification code of a push."""
         return self._transactions[txid].code

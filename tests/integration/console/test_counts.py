@@ -80,7 +80,7 @@ def test_the_pictures_have_their_numbers(house: House) -> None:
 def test_an_export_is_the_whole_result(each_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(30):
         each_house.alert(number, title="=cmd()" if number == 4 else "sudo", severity="high" if number % 2 else "low")
-    monkeypatch.setattr("services.console.pages.alerts.MOST_EXPORTED", 7)
+    monkeypatch.setattr("services.console.export_query.PAGE", 7)
     visitor = each_house.visitor()
     rows = list(csv.DictReader(io.StringIO(visitor.get("/alerts/export.csv").text)))
     some = visitor.get("/alerts/export.json?severity=high").json()
