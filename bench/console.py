@@ -92,6 +92,7 @@ SEARCHES = {
     "severity": AlertSearch(severity=("critical",)),
     "source": AlertSearch(source="cloudtrail"),
     "title": AlertSearch(titles=("detection rule 007",)),
+    "not proved, oldest": AlertSearch(authenticated=False, sort="oldest"),
     "severity and resolution": AlertSearch(severity=("critical",), resolution=("proof_fraud",)),
     "source, status, severity": AlertSearch(source="tool-3", status=("verifying",), severity=("low",)),
 }

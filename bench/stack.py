@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import psutil
@@ -35,7 +36,7 @@ class Stack:
         self._slack_process: subprocess.Popen[str] | None = None
         self.engine: Engine
 
-    def __enter__(self) -> Stack:
+    def __enter__(self) -> Self:
         self.rabbit.start()
         self.maria.start()
         server = create_engine(self.maria.url)
@@ -95,10 +96,14 @@ class Stack:
             log = (self.folder / f"{name}.log").open("w")
             script = Path(sys.executable).with_name("securitybot")
             profiled = os.environ.get("BENCH_PROFILE") == name
-            command = [sys.executable, "-m", "cProfile", "-o", f"/tmp/{name}.prof", str(script)] if profiled else [str(script)]
+            command = (
+                [sys.executable, "-m", "cProfile", "-o", f"/tmp/{name}.prof", str(script)]
+                if profiled
+                else [str(script)]
+            )
             self.processes[name] = psutil.Popen([*command, "run", name], env=environment, stderr=log)
         for name in SERVICES:
-            eventually(lambda name=name: self._ready(name), 30)
+            eventually(partial(self._ready, name), 30)
 
     def processor_seconds(self) -> dict[str, float]:
         """Return the processor time used so far by each service, the broker and the database."""
