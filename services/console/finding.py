@@ -82,9 +82,9 @@ def filtered(search: AlertSearch, columns: Sequence[Any]) -> Select[Any]:
     if search.source is not None:
         query = query.where(AlertRow.source == search.source)
     if search.performed is not None:
-        query = query.where(AlertRow.performed.is_(search.performed))
+        query = query.where(AlertRow.performed == search.performed)
     if search.authenticated is not None:
-        query = query.where(AlertRow.authenticated.is_(search.authenticated))
+        query = query.where(AlertRow.authenticated == search.authenticated)
     if search.after is not None:
         query = query.where(AlertRow.received_at >= search.after)
     if search.before is not None:
