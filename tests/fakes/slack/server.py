@@ -20,7 +20,7 @@ Failure = Literal["429", "500", "timeout", "lost", "lost_500", "closed", "refuse
 neither carried out nor answered. `refuse`: the error code in `error`."""
 HELPERS = (
     "add_user", "change_user", "add_channel", "messages_to", "messages_in", "say", "click", "fail_next", "requests",
-    "forget", "join",
+    "forget", "heal", "join",
 )  # fmt: skip
 
 
@@ -153,6 +153,11 @@ class FakeSlack:
         """Let the next calls of `method` fail (`retry_after` for 429, `error` for refuse)."""
         with self._lock:
             self._failures[method].extend([(mode, options)] * times)
+
+    def heal(self) -> None:
+        """Forget the failures that did not happen yet."""
+        with self._lock:
+            self._failures.clear()
 
     def requests(self, method: str | None = None) -> list[Object]:
         """Return the calls in the order of their arrival: `at` (seconds since the epoch), method, channel, message."""
