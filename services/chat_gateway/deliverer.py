@@ -140,7 +140,12 @@ class Deliverer:
 
     def _finish(self, turn: Turn, outcome: Outcome) -> None:
         metrics.CHAT_CALLS.labels(turn.job.kind, "failed" if outcome.error else "done").inc()
-        if outcome.error:
+        if outcome.error and turn.job.recipient_kind == "channel":
+            log.error(
+                "report_undeliverable", channel=turn.job.lane, message_id=turn.job.message_id, reason=outcome.error,
+                hint="is the bot a member of the channel, and is its id right? The report is in the history",
+            )  # fmt: skip
+        elif outcome.error:
             log.warning("chat_message_undeliverable", message_id=turn.job.message_id, reason=outcome.error)
         self._outcomes.put(outcome)
         self._schedule.done(turn, success=outcome.error is None)
