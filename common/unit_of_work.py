@@ -10,9 +10,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, Insert, bindparam, delete, insert, select
 
 from common import failpoints, metrics
 from common.bus.port import Bus, Publication
@@ -30,6 +31,9 @@ T = TypeVar("T")
 
 PUBLISH_SECONDS = 5.0
 DELETE_BATCH = 1000
+DELETE_AT = 100
+"""Outbox rows that are done are deleted along with other work once there are so many, otherwise in a quiet moment."""
+_FORGET = delete(OutboxRow).where(OutboxRow.id.in_(bindparam("ids", expanding=True)))
 
 
 class UnitOfWork:
@@ -97,7 +101,7 @@ class UnitOfWork:
         """Write the rows added so far, so that a later query of this transaction sees them."""
         rows, self._rows = self._rows, {}
         for table, values in rows.items():
-            self.connection.execute(insert(table), _same_keys(values))
+            self.connection.execute(_insert(table), _same_keys(values))
 
     def finish(self) -> None:
         """Write everything that is left, the outbox rows last."""
@@ -113,6 +117,12 @@ class UnitOfWork:
         """Run what waited for the commit."""
         for action in self._after_commit:
             action()
+
+
+@cache
+def _insert(table: type[Base]) -> Insert:
+    """Building a statement costs as much as running it: each is built once."""
+    return insert(table)
 
 
 def _same_keys(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -175,7 +185,9 @@ class Transactions:
         Raises:
             DatabaseUnavailable: nothing was written.
         """
-        forgotten = self._take_published()
+        return self._run(action, self._take_published(at_least=DELETE_AT))
+
+    def _run(self, action: Callable[[UnitOfWork], T], forgotten: Sequence[str]) -> T:
         try:
             with translated_errors(), self.engine.connect() as connection, connection.begin():
                 work = UnitOfWork(connection, self._clock.now(), self._service)
@@ -183,7 +195,7 @@ class Transactions:
                 writes = work.writes()
                 work.finish()
                 if forgotten:
-                    connection.execute(delete(OutboxRow).where(OutboxRow.id.in_(forgotten)))
+                    connection.execute(_FORGET, {"ids": forgotten})
                 with self._lock:
                     self._publishing.update(row_id for row_id, _ in work.outgoing)
                 if writes:
@@ -198,9 +210,11 @@ class Transactions:
         self._publish(work.outgoing)
         return result
 
-    def _take_published(self) -> list[str]:
+    def _take_published(self, at_least: int) -> list[str]:
         """Each id is taken by one thread only; the one whose transaction fails puts its ids back."""
         with self._lock:
+            if len(self._published) < at_least:
+                return []
             return [self._published.popleft() for _ in range(min(len(self._published), DELETE_BATCH))]
 
     def _publish(self, rows: Sequence[tuple[str, Publication]]) -> None:
@@ -258,7 +272,7 @@ class Transactions:
     def forget_published(self) -> None:
         """Delete the outbox rows of confirmed messages; for a quiet moment."""
         while self._published:
-            self.run(lambda _: None)
+            self._run(lambda _: None, self._take_published(at_least=1))
 
     def sweep(self, older_than: timedelta, most: int = 500) -> int:
         """Publish what an earlier process committed and did not live to publish.

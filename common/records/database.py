@@ -44,6 +44,7 @@ def create_database(url: str) -> Engine:
         max_overflow=POOL_SIZE,
         pool_timeout=CONNECT_SECONDS,
         pool_recycle=1800,
+        pool_reset_on_return=None,  # every use ends its transaction itself; a second ROLLBACK would be a round trip
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": STATEMENT_SECONDS,

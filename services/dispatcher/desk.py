@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, case, insert, literal, null, select, union_all, update
+from sqlalchemy import BindParameter, Row, bindparam, case, insert, literal, null, select, union_all, update
 
 from common.alerts import Status
 from common.records.bulk import update_many
@@ -19,6 +19,27 @@ from services.dispatcher.owners import Directory, Person
 
 ALERTS = AlertRow.__table__
 DELIVERIES = ChatDeliveryRow.__table__
+
+
+# The queries of every batch, built once: building one costs as much as running it.
+_people, _talks = PersonRow.__table__, ConversationRow.__table__
+_black, _ignored = BlacklistRow.__table__, IgnoredRow.__table__
+_IDS: BindParameter[str] = bindparam("ids", expanding=True)
+_NOW = bindparam("now", type_=_black.c.until.type)
+_PEOPLE = union_all(
+    select(_people).where(_people.c.chat_id.in_(_IDS)),
+    select(_people).where(_people.c.username.in_(bindparam("names", expanding=True))),
+    select(_people).where(_people.c.email.in_(bindparam("names", expanding=True))),
+)
+_CONVERSATIONS = select(_talks).where(_talks.c.person_id.in_(_IDS)).order_by(_talks.c.person_id).with_for_update()
+_SILENCES = union_all(
+    select(_black.c.person_id, null().label("title"), _black.c.added_by, _black.c.reason, _black.c.until).where(
+        _black.c.person_id.in_(_IDS), _black.c.until > _NOW, _black.c.lifted_at.is_(None)
+    ),
+    select(_ignored.c.person_id, _ignored.c.title, _ignored.c.added_by, _ignored.c.reason, _ignored.c.until).where(
+        _ignored.c.person_id.in_(_IDS), _ignored.c.until > _NOW, _ignored.c.lifted_at.is_(None)
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +79,7 @@ class Desk:
         if not wanted:
             return
         lowered = {handle.lower().removeprefix("@") for handle in wanted}
-        people = PersonRow.__table__
-        rows = self.work.connection.execute(
-            union_all(
-                select(people).where(people.c.chat_id.in_(wanted)),
-                select(people).where(people.c.username.in_(lowered)),
-                select(people).where(people.c.email.in_(lowered)),
-            )
-        )
+        rows = self.work.connection.execute(_PEOPLE, {"ids": sorted(wanted), "names": sorted(lowered)})
         for row in rows:
             self._people[row.chat_id] = Person(
                 row.chat_id, row.username, row.email, row.display_name, row.time_zone, row.active
@@ -77,10 +91,7 @@ class Desk:
         wanted = sorted({person_id for person_id in person_ids if person_id not in self._talks})
         if not wanted:
             return
-        talks = ConversationRow.__table__
-        rows = self.work.connection.execute(
-            select(talks).where(talks.c.person_id.in_(wanted)).order_by(talks.c.person_id).with_for_update()
-        )
+        rows = self.work.connection.execute(_CONVERSATIONS, {"ids": wanted})
         found = {row.person_id: row for row in rows}
         for person_id in wanted:
             row = found.get(person_id)
@@ -92,17 +103,7 @@ class Desk:
         self._load_silences(wanted)
 
     def _load_silences(self, person_ids: Sequence[str]) -> None:
-        black, ignored, now = BlacklistRow.__table__, IgnoredRow.__table__, self.work.now
-        rows = self.work.connection.execute(
-            union_all(
-                select(black.c.person_id, null().label("title"), black.c.added_by, black.c.reason, black.c.until).where(
-                    black.c.person_id.in_(person_ids), black.c.until > now, black.c.lifted_at.is_(None)
-                ),
-                select(
-                    ignored.c.person_id, ignored.c.title, ignored.c.added_by, ignored.c.reason, ignored.c.until
-                ).where(ignored.c.person_id.in_(person_ids), ignored.c.until > now, ignored.c.lifted_at.is_(None)),
-            )
-        )
+        rows = self.work.connection.execute(_SILENCES, {"ids": person_ids, "now": self.work.now})
         for row in rows:
             self._silences[row.person_id].append(Silence(row.title, row.added_by, row.reason, row.until))
 
