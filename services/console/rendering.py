@@ -6,17 +6,20 @@ import json
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from services.console.access import Identity, Role
 from services.console.flash import FLASH_COOKIE, read_flash
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
 THEMES = ("light", "dark")
@@ -26,20 +29,25 @@ _ABBREVIATED = ((86400 * 2, 86400, "d"), (3600, 3600, "h"), (60, 60, "min"))
 
 
 class Templates:
-    """Renders pages."""
+    """Renders pages. The engine is loaded with the first page: the demo's first question does not wait for it."""
 
     def __init__(self, *, has_chat: bool, is_demo: bool, has_oidc: bool) -> None:
-        self._environment = Environment(
+        self._globals = {"has_chat": has_chat, "is_demo": is_demo, "has_oidc": has_oidc, "Role": Role}
+
+    @cached_property
+    def _environment(self) -> Environment:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - see above
+
+        environment = Environment(
             loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True, auto_reload=False,
         )  # fmt: skip
-        self._environment.filters.update(
+        environment.filters.update(
             visible=visible, words=words, moment=moment, pretty=pretty, duration=duration, query=query, actor=actor,
             short=short, percent=percent, number=number, link=link, loose=loose,
         )  # fmt: skip
-        self._environment.globals.update(
-            has_chat=has_chat, is_demo=is_demo, has_oidc=has_oidc, Role=Role, is_narrow=False
-        )
+        environment.globals.update(self._globals)
+        return environment
 
     def plain(self, template: str, /, **values: Any) -> str:
         """Render a page that knows no request."""
