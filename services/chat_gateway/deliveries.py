@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import BindParameter, bindparam, func, or_, select, update
 
 from common.ids import derived_id
 from common.messages import DELIVERED_LATE, ChatContent, ChatMessageDelivered, ChatMessageUndeliverable, PersonLookedUp
@@ -27,6 +27,27 @@ SWEEP_EVERY = 1.0
 SWEEP_MOST = 500
 FRESH = timedelta(seconds=1)
 """A claim this young is not renewed yet: a storm's rows are not written twice within moments."""
+
+# The queries of every batch, built once: building one costs as much as running it.
+_RECIPIENTS: BindParameter[str] = bindparam("recipients", expanding=True)
+_NOT_OURS = (
+    select(Row.recipient_id)
+    .where(
+        Row.recipient_id.in_(_RECIPIENTS),
+        Row.state == "pending",
+        or_(
+            Row.claimed_by.is_(None),
+            Row.claimed_by != bindparam("us"),
+            Row.claimed_until < bindparam("now", type_=Row.claimed_until.type),
+        ),
+    )
+    .distinct()
+)
+_FINISHED = (
+    select(Row.recipient_id, func.max(Row.sequence))
+    .where(Row.recipient_id.in_(_RECIPIENTS), Row.state.in_(("sent", "failed")))
+    .group_by(Row.recipient_id)
+)
 
 
 class Deliveries:
@@ -133,25 +154,12 @@ class Deliveries:
         """Return the highest sequence that is done for each of `recipients`; 0 for who never got a message."""
         if not recipients:
             return {}
-        found = work.connection.execute(
-            select(Row.recipient_id, func.max(Row.sequence))
-            .where(Row.recipient_id.in_(recipients), Row.state.in_(("sent", "failed")))
-            .group_by(Row.recipient_id)
-        ).all()
+        found = work.connection.execute(_FINISHED, {"recipients": sorted(recipients)}).all()
         return dict.fromkeys(recipients, 0) | {row.recipient_id: row[1] for row in found}
 
     def _not_ours(self, work: UnitOfWork, recipients: Collection[str]) -> set[str]:
-        return set(
-            work.connection.scalars(
-                select(Row.recipient_id)
-                .where(
-                    Row.recipient_id.in_(recipients),
-                    Row.state == "pending",
-                    or_(Row.claimed_by.is_(None), Row.claimed_by != self._instance, Row.claimed_until < work.now),
-                )
-                .distinct()
-            )
-        )
+        values = {"recipients": sorted(recipients), "us": self._instance, "now": work.now}
+        return set(work.connection.scalars(_NOT_OURS, values))
 
     def _held_elsewhere(self, work: UnitOfWork, recipients: Collection[str]) -> set[str]:
         return set(
