@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 
 from common.records.database import translated_errors
+from common.records.tables import Base
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -61,13 +62,29 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     Raises:
         DatabaseUnavailable: the database cannot be reached or changed.
     """
-    from alembic import command  # noqa: PLC0415 - see above
-
     with translated_errors(), engine.connect() as connection:
         before = current_revision(connection)
         connection.rollback()
+        if before == newest_revision():
+            return before, before
+        from alembic import command  # noqa: PLC0415 - see above
+
         config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
         return before, newest_revision()
+
+
+def create_or_migrate(engine: Engine) -> None:
+    """Bring a database of one's own (the demo's) to the newest schema, an empty one at once from the models.
+
+    That spares the half second that Alembic takes to load; the migrations' tests check that both give the same schema.
+    """
+    with engine.begin() as connection:
+        if current_revision(connection) is None:
+            Base.metadata.create_all(connection)
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+            connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": newest_revision()})
+            return
+    migrate(engine)

@@ -24,7 +24,7 @@ from common.alert_publication import prepare
 from common.ids import new_id
 from common.local_chat import local_reply
 from common.logs import configure_logging
-from common.records.migrate import migrate
+from common.records.migrate import create_or_migrate
 from common.records.tables import AlertRow, ConversationRow, HistoryRow
 from common.service import Process, Runtime, open_runtime
 from common.settings import SHARED_HTTP_PORT, Settings, load_settings
@@ -48,7 +48,7 @@ def run_demo() -> int:
     settings = _demo_settings(load_settings())
     configure_logging(settings.log_format, settings.secrets(), level="WARNING")
     runtime = open_runtime(settings)
-    migrate(runtime.engine)
+    create_or_migrate(runtime.engine)
     person = _own_handle()
     console = partial(build_console, demo_name=person)
     process = Process(runtime, [console if name == "console" else load_build(name) for name in ALL])

@@ -108,6 +108,7 @@ def demo(context: click.Context) -> None:
     \b
     securitybot demo
     """
+    _load_structlog_alone()
     from services.cli.demo import run_demo
 
     context.exit(run_demo())

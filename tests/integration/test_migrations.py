@@ -13,7 +13,7 @@ from sqlalchemy import Engine, inspect, text
 
 from common.errors import DatabaseUnavailable
 from common.records.database import create_database
-from common.records.migrate import alembic_config, migrate, newest_revision
+from common.records.migrate import alembic_config, create_or_migrate, migrate, newest_revision
 from common.records.tables import Base
 
 
@@ -41,6 +41,22 @@ def differences(engine: Engine) -> list[object]:
 
 def test_from_nothing_to_what_the_models_say(empty: Engine) -> None:
     assert migrate(empty) == (None, newest_revision())
+
+    assert differences(empty) == []
+
+
+def test_created_at_once_from_the_models_is_the_same_schema(empty: Engine) -> None:
+    create_or_migrate(empty)
+
+    assert differences(empty) == []
+    assert migrate(empty) == (newest_revision(), newest_revision())
+
+
+def test_a_database_of_an_older_release_is_migrated_not_created_again(empty: Engine) -> None:
+    migrate(empty)
+    downgrade(empty, "0001")
+
+    create_or_migrate(empty)
 
     assert differences(empty) == []
 
