@@ -265,6 +265,12 @@ class Stack:
         for path in sorted(self.folder.glob("*.log")):
             yield path.stem, path.read_text(errors="replace")
 
+    def keep_logs(self, folder: str) -> None:
+        """Copy every log to `folder`, which outlives the installation."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for path in self.folder.glob("*.log"):
+            shutil.copy(path, folder)
+
     def secret(self, value: str) -> str:
         """Return `value`, which no log may hold from now on."""
         self._secrets.add(value)

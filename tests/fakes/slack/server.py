@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from typing import Any, Literal, Self
 from urllib.parse import urlencode
 
@@ -38,6 +39,8 @@ class FakeSlack:
         self._api = WebApi(self.workspace, self.bot_token, self.app_token, lambda: self.socket.url)
         self._hold = hold
         self._failures: defaultdict[str, deque[tuple[Failure, dict[str, Any]]]] = defaultdict(deque)
+        self.chaos: Callable[[str], tuple[Failure, dict[str, Any]] | None] | None = None
+        """Asked at every call whether it fails, and how; beside `fail_next`."""
         self._log: list[Object] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -190,6 +193,8 @@ class FakeSlack:
             self._log.append(entry)
             failures = self._failures.get(method)
             mode, options = failures.popleft() if failures else (None, {})
+            if mode is None and self.chaos is not None:
+                mode, options = self.chaos(method) or (None, {})
         return (
             self._failed(mode, options, method, arguments, token)
             if mode
