@@ -36,7 +36,7 @@ from tests.waiting import eventually
 
 POLICIES: dict[str, Any] = {
     "defaults": {
-        "clock": "always", "answer_within": "60s", "remind_before": "20s", "proof": "always", "proof_within": "60s",
+        "clock": "always", "answer_within": "20s", "remind_before": "8s", "proof": "always", "proof_within": "30s",
         "escalate_within": "10m", "proof_memory": "0s",
     },
     "limits": {"pushes_per_hour": 1000},

@@ -14,7 +14,7 @@ from tests.outside import alert
 from tests.stack import Stack
 
 EVERY = 0.5
-DISTURBED = 15.0
+DISTURBED = 10.0
 """Seconds after a kill that do not count as normal operation."""
 AT_LEAST = 1.0
 """What is quicker than this is normal whatever the rest is (seconds)."""
