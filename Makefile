@@ -1,4 +1,4 @@
-.PHONY: help demo test check format lock bench clean
+.PHONY: help demo test check format lock bench faults clean
 
 help:  ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -33,6 +33,12 @@ bench:  ## Latency, throughput and memory, on a real broker and database
 	@scripts/venv dev
 	@scripts/test-servers
 	@.venv/bin/python -m bench.pipeline
+
+faults:  ## kill -9, outages and poison in their long form, then the long run (half an hour; figures at the end)
+	@scripts/venv dev
+	@scripts/test-servers
+	@SECURITYBOT_FAULTS=long .venv/bin/pytest tests/faults
+	@.venv/bin/python -m tests.faults.long
 
 clean:  ## Remove what make made
 	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
