@@ -82,8 +82,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, gone after this folder's tests: Playwright keeps an event loop running in the main thread
-    for as long, and no other can run there meanwhile.
+    """The system's Chromium, gone after this folder's tests.
+
+    Playwright keeps an event loop running in the main thread for as long, and no other can run there meanwhile.
     """
     binary = os.environ.get("SECURITYBOT_TEST_CHROMIUM") or find_binary("chromium", "chromium-browser", "google-chrome")
     if binary is None:
