@@ -6,7 +6,8 @@ lives; where they run out, any process takes the row over and looks in the chat 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,8 @@ LEASE = timedelta(seconds=8)
 RENEW_EVERY = 2.0
 SWEEP_EVERY = 1.0
 SWEEP_MOST = 500
+LANE_MOST = 100
+"""Of one recipient in hand: a channel that gets more than it takes must not fill the memory that others need."""
 FRESH = timedelta(seconds=1)
 """A claim this young is not renewed yet: a storm's rows are not written twice within moments."""
 
@@ -56,28 +59,40 @@ class Deliveries:
     def __init__(self, instance: str) -> None:
         self._instance = instance
 
-    def add(self, work: UnitOfWork, jobs: Sequence[Job], most: int) -> list[Job]:
-        """Write the rows and return the jobs that are ours to do now, at most `most`.
+    def add(
+        self, work: UnitOfWork, jobs: Sequence[Job], most: int, waiting: Mapping[str, int] | None = None
+    ) -> list[Job]:
+        """Write the rows and return the jobs that are ours to do now, at most `most`, and `LANE_MOST` a recipient.
 
+        `waiting` tells how many are in hand already, by recipient.
         Where an earlier row of the same recipient is another process's or nobody's, the new one is left to the sweep,
         which keeps the order.
         """
         elsewhere = self._not_ours(work, {job.lane for job in jobs})
         ours: list[Job] = []
+        in_hand = Counter(waiting)
         for job in jobs:
-            mine = len(ours) < most and job.lane not in elsewhere
+            mine = len(ours) < most and job.lane not in elsewhere and in_hand[job.lane] < LANE_MOST
             if mine:
                 ours.append(job)
+                in_hand[job.lane] += 1
             else:
                 elsewhere.add(job.lane)
             work.insert(Row, **self._values(job, work.now, mine=mine))
         return ours
 
-    def take_over(self, work: UnitOfWork, most: int) -> list[Job]:
-        """Claim pending rows that are nobody's any more, oldest first, and return their jobs."""
+    def take_over(self, work: UnitOfWork, most: int, full: Collection[str] = ()) -> list[Job]:
+        """Claim pending rows that are nobody's any more, oldest first, and return their jobs.
+
+        What is for recipients of whom enough is in hand (`full`) stays where it is, and does not stand before others.
+        """
         rows = work.connection.execute(
             select(Row.__table__)
-            .where(Row.state == "pending", or_(Row.claimed_until.is_(None), Row.claimed_until < work.now))
+            .where(
+                Row.state == "pending",
+                or_(Row.claimed_until.is_(None), Row.claimed_until < work.now),
+                Row.recipient_id.not_in(full),
+            )
             .order_by(Row.created_at, Row.sequence)
             .limit(min(most, SWEEP_MOST))
             .with_for_update(skip_locked=True)
@@ -85,7 +100,7 @@ class Deliveries:
         if not rows:
             return []
         held = self._held_elsewhere(work, {row.recipient_id for row in rows})
-        rows = [row for row in rows if row.recipient_id not in held]
+        rows = _at_most(LANE_MOST // 2, [row for row in rows if row.recipient_id not in held])
         if rows:
             work.connection.execute(
                 update(Row)
@@ -191,6 +206,17 @@ class Deliveries:
             "claimed_until": now + LEASE if mine else None,
             "created_at": now,
         }
+
+
+def _at_most(most: int, rows: Sequence[Any]) -> list[Any]:
+    """Return the first `most` rows of each recipient, in their order."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for row in rows:
+        seen[row.recipient_id] += 1
+        if seen[row.recipient_id] <= most:
+            kept.append(row)
+    return kept
 
 
 def _job(row: Any) -> Job:

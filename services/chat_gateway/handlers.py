@@ -11,7 +11,7 @@ from common.topology import CHAT_GATEWAY_QUEUE
 from common.unit_of_work import UnitOfWork
 from common.worker import Received, Tick
 from services.chat_gateway.deliverer import Deliverer
-from services.chat_gateway.deliveries import LEASE, RENEW_EVERY, SWEEP_EVERY, Deliveries
+from services.chat_gateway.deliveries import LANE_MOST, LEASE, RENEW_EVERY, SWEEP_EVERY, Deliveries
 from services.chat_gateway.jobs import Job, job_of
 from services.chat_gateway.schedule import Schedule
 
@@ -37,7 +37,8 @@ class ChatGatewayHandler:
     def handle(self, work: UnitOfWork, batch: Sequence[Received[Envelope[Message]]]) -> None:
         """Write a row for each message; two or three statements however many they are."""
         jobs = [job_of(received.message, work.now) for received in batch]
-        ours = self._deliveries.add(work, jobs, self._room())
+        waiting = self._schedule.waiting({job.lane for job in jobs})
+        ours = self._deliveries.add(work, jobs, self._room(), waiting)
         work.after_commit(self._hand_over(work, ours))
 
     def ticks(self) -> tuple[Tick, ...]:
@@ -50,7 +51,8 @@ class ChatGatewayHandler:
 
     def _sweep(self, work: UnitOfWork) -> None:
         room = self._room()
-        jobs = self._deliveries.take_over(work, room) if room else []
+        full = self._schedule.full(LANE_MOST // 2)
+        jobs = self._deliveries.take_over(work, room, full) if room else []
         if jobs:
             work.after_commit(self._hand_over(work, jobs))
 

@@ -84,6 +84,16 @@ class Schedule:
                     expected[job.lane] = max(last, job.sequence)
             return unsure
 
+    def waiting(self, names: Collection[str]) -> dict[str, int]:
+        """Return how many jobs wait in each of these lanes."""
+        with self._changed:
+            return {name: len(self._lanes[name]) for name in names if name in self._lanes}
+
+    def full(self, most: int) -> list[str]:
+        """Return the lanes in which at least `most` jobs wait."""
+        with self._changed:
+            return [name for name, lane in self._lanes.items() if len(lane) >= most]
+
     def _reached(self, name: str) -> int | None:
         lane = self._lanes.get(name)
         return None if lane is None else lane.reached()

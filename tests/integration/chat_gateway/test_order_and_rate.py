@@ -9,6 +9,7 @@ import pytest
 
 from common.ids import new_id
 from common.messages import ChatMessageUndeliverable
+from services.chat_gateway.handlers import IN_HAND_MOST
 from tests.integration.chat_gateway.conftest import Bench, a_send
 from tests.waiting import eventually
 
@@ -123,3 +124,20 @@ def test_a_slow_recipient_holds_up_nobody_else(bench: Bench, alice: str) -> None
     eventually(lambda: bench.texts(bob))
     assert time.monotonic() - began < 0.4
     eventually(lambda: bench.texts(alice))
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["as they come", "after a restart"])
+def test_a_flooded_channel_holds_up_no_person(bench: Bench, alice: str, restarted: bool) -> None:
+    channel = bench.slack.add_channel("C1")
+    flood = [(new_id(), a_send(channel, f"report {n}", 0, kind="channel")) for n in range(IN_HAND_MOST + 100)]
+    first = bench.start(instance="one")
+    bench.publish(*flood)
+    if restarted:
+        eventually(lambda: bench.state(flood[-1][0]) == "pending", 30)
+        bench.send(alice, "hello", 1)
+        first.stop()
+        bench.gateways.remove(first)
+        bench.start(instance="two")
+    else:
+        bench.send(alice, "hello", 1)
+    eventually(lambda: bench.texts(alice) == ["hello"], 15)
