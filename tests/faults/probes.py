@@ -76,15 +76,14 @@ class Probes:
     # --- what they tell -----------------------------------------------------------------------------------------------
 
     def normal(self, kills: Sequence[float]) -> tuple[float, float]:
-        """Return median and 99th percentile of the latency while nothing had been killed lately."""
+        """Return median and 95th percentile of the latency while nothing had been killed lately."""
         quiet = [p.latency() for p in self.probes if not any(0 <= p.at - kill < DISTURBED for kill in kills)]
         if len(quiet) < 2:
             return 0.0, AT_LEAST
-        return statistics.median(quiet), statistics.quantiles(quiet, n=100)[98]
+        return statistics.median(quiet), statistics.quantiles(quiet, n=20)[18]
 
-    def recoveries(self, kills: Sequence[float], normal: float) -> list[float]:
-        """Return for each kill the seconds until a probe was sent that took no longer than usual."""
-        limit = max(AT_LEAST, normal)
+    def recoveries(self, kills: Sequence[float], limit: float) -> list[float]:
+        """Return for each kill the seconds until a probe was sent that took no longer than `limit`."""
         found = []
         for kill in kills:
             good = (p.at - kill for p in self.probes if p.at >= kill and p.latency() <= limit)

@@ -7,19 +7,18 @@ import time
 import httpx
 import pika
 
-from tests.faults.conftest import LONG, Broken
+from tests.faults.conftest import LONG, Broken, only_long
 from tests.outside import alert
 from tests.stack import SERVICES
 from tests.waiting import eventually
 
-CUT_SECONDS = 30.0 if LONG else 3.0
+CUT_SECONDS = 30.0 if LONG else 2.0
 
 
 def test_the_broker_killed_under_load_and_started_again(place: Broken) -> None:
-    ended = place.flood(4)
+    ended = place.flood(3)
     time.sleep(1)
     place.rabbit.kill()
-    time.sleep(1)
     place.rabbit.start()
     ended.join()
     place.verify()
@@ -59,6 +58,7 @@ def test_a_queue_deleted_under_its_consumer_comes_back(place: Broken) -> None:
     place.verify()
 
 
+@only_long
 def test_cut_off_from_the_broker_for_a_while(place: Broken) -> None:
     ended = place.flood(2 + CUT_SECONDS, per_second=10)
     time.sleep(1)

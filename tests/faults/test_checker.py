@@ -51,7 +51,7 @@ def test_planted_faults_are_found(own_place: Broken) -> None:
         eventually(partial(ended, own_place, believed["hash"]), 40)
         if gone(own_place, "auth-poller"):
             stack.start("auth-poller", command=[*program, PLANTED["auth-poller"][0]])
-    own_place.settled(20)
+    own_place.settled(10)
     habits = {member.id: member.habit for member in own_place.crowd.members}
     found = Checker(stack, own_place.published, own_place.outcomes.everything(), habits).check()
     assert found.miscounted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.duo import Failure
-from tests.faults.conftest import LONG, Broken
+from tests.faults.conftest import LONG, Broken, only_long
 from tests.outside import alert, publish
 from tests.person import Person
 from tests.waiting import eventually
@@ -53,6 +53,7 @@ def test_a_clock_that_is_wrong_and_keys_that_are_refused_prove_nothing(place: Br
     place.verify()
 
 
+@only_long
 def test_a_push_answered_while_the_poller_was_dead_counts(place: Broken) -> None:
     person = Person(place.stack)
     body = alert(person.name, "answered meanwhile")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from tests.faults.conftest import LONG, Broken
+from tests.faults.conftest import LONG, Broken, only_long
 from tests.waiting import eventually
 
 SECONDS = 30.0 if LONG else 2.0
@@ -35,10 +35,9 @@ class ServerSession:
 
 
 def test_the_database_killed_under_load_and_started_again(place: Broken) -> None:
-    ended = place.flood(4)
+    ended = place.flood(3)
     time.sleep(1)
     place.maria.kill()
-    time.sleep(1)
     place.maria.start()
     ended.join()
     place.verify()
@@ -123,6 +122,7 @@ def _quarrel(place: Broken, stop: threading.Event) -> None:
         stop.wait(0.2)
 
 
+@only_long
 def test_cut_off_from_the_record_for_a_while(place: Broken) -> None:
     ended = place.flood(2 + SECONDS, per_second=10)
     time.sleep(1)

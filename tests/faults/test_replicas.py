@@ -13,7 +13,7 @@ def test_replicas_share_the_work_and_a_rolling_restart_loses_nothing(place: Brok
     for replica in range(1, REPLICAS):
         stack.start(*SERVICES, replica=replica)
     stack.wait_ready()
-    ended = place.flood(30 if LONG else 12, per_second=20)
+    ended = place.flood(40 if LONG else 6, per_second=20)
     for replica in range(REPLICAS):
         for name in SERVICES:
             process = stack.processes[f"{name}-{replica}" if replica else name]

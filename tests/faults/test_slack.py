@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.fakes.slack.server import Failure
-from tests.faults.conftest import LONG, Broken
+from tests.faults.conftest import LONG, Broken, only_long
 from tests.person import Person, visible
 from tests.stack import CHANNEL
 from tests.waiting import eventually
@@ -23,6 +23,7 @@ def test_calls_that_fail_are_made_again_and_shown_once(place: Broken, mode: Fail
     place.verify()
 
 
+@only_long
 def test_a_call_that_hangs_holds_up_nobody_else(place: Broken) -> None:
     place.stack.slack.fail_next("chat.postMessage", "timeout")
     first, second = (member.name for member in place.crowd.members[:2])
@@ -36,7 +37,7 @@ def test_a_call_that_hangs_holds_up_nobody_else(place: Broken) -> None:
 
 def test_a_websocket_that_drops_refreshes_or_goes_deaf_loses_no_word(place: Broken) -> None:
     socket = place.stack.slack.socket
-    for number, trouble in enumerate((socket.cut, socket.disconnect, socket.cut)):
+    for number, trouble in enumerate((socket.cut, socket.disconnect)):
         place.send(7, f"socket {number}")
         trouble()
     place.verify()
@@ -79,7 +80,7 @@ def test_a_person_who_left_and_one_whose_messages_cannot_be_opened_are_escalated
 def test_a_reporting_channel_that_is_not_there_is_not_silent(place: Broken) -> None:
     channel = place.stack.slack.workspace.channels.pop(CHANNEL)
     try:
-        place.send(2, "nobody listens", [m.name for m in place.crowd.members if m.habit == "denies"])
+        place.send(2, "reported to nobody", [m.name for m in place.crowd.members if m.habit == "denies"])
         place.settled()
         eventually(
             lambda: place.stack.rows(
@@ -93,6 +94,6 @@ def test_a_reporting_channel_that_is_not_there_is_not_silent(place: Broken) -> N
         assert (told[-1]["channel"], told[-1]["reason"]) == (CHANNEL, "channel_not_found")
     finally:
         place.stack.slack.workspace.channels[CHANNEL] = channel
-    place.send(1, "somebody listens", [m.name for m in place.crowd.members if m.habit == "denies"])
+    place.send(1, "reported at last", [m.name for m in place.crowd.members if m.habit == "denies"])
     place.verify()
-    eventually(lambda: any("somebody listens" in visible(m) for m in place.stack.slack.messages_in(CHANNEL)))
+    eventually(lambda: any("reported at last" in visible(m) for m in place.stack.slack.messages_in(CHANNEL)))
