@@ -39,6 +39,8 @@ RATES = {
 Samples = Mapping[str, float]
 Fetch = Callable[[str], tuple[int, str]]
 """Returns status and body of a URL; raises OSError when nobody answers."""
+OwnMetrics = Callable[[], bytes]
+"""Returns what this process's services have counted, in Prometheus' text format."""
 
 
 @dataclass(slots=True)
@@ -64,9 +66,10 @@ class Pulse:
 
     name = "console-pulse"
 
-    def __init__(self, urls: Mapping[str, str], fetch: Fetch | None = None) -> None:
+    def __init__(self, urls: Mapping[str, str], fetch: Fetch | None = None, own: OwnMetrics = generate_latest) -> None:
         self._urls = {name: urls.get(name, f"http://127.0.0.1:{HTTP_PORTS[name]}") for name in WATCHED}
         self._fetch = fetch or fetch_url
+        self._own = own
         self._stopping = threading.Event()
         self.services = {name: Health(name) for name in WATCHED}
 
@@ -82,7 +85,7 @@ class Pulse:
 
     def look(self) -> None:
         """Look once."""
-        own = generate_latest().decode()
+        own = self._own().decode()
         here = {service: at for service, at in _last_loops(own).items() if service in WATCHED}
         for name, health in self.services.items():
             if name in here:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 from services.console.pulse import Health, Pulse
+
+LAST_LOOP = 'securitybot_last_loop_timestamp_seconds{service="ingest"}'
 
 METRICS = """# TYPE securitybot_messages_handled_total counter
 securitybot_messages_handled_total{{service="ingest",type="x"}} {0}
@@ -27,9 +31,14 @@ class Services:
         return self.ready if url.endswith("/readyz") else (200, METRICS.format(self.handled))
 
 
+def nothing_here() -> bytes:
+    """A process in which no other service runs."""
+    return b""
+
+
 def test_a_service_is_ready_not_ready_or_not_reached() -> None:
     services = Services()
-    pulse = Pulse({"ingest": "http://in:1"}, services)
+    pulse = Pulse({"ingest": "http://in:1"}, services, nothing_here)
     pulse.look()
     assert pulse.services["ingest"].alive
     assert "http://in:1/readyz" in services.asked
@@ -60,8 +69,20 @@ def test_a_rate_needs_two_looks_and_a_restart_makes_it_no_less_than_nothing() ->
 
 def test_counters_are_read_from_the_metrics() -> None:
     services = Services()
-    pulse = Pulse({}, services)
+    pulse = Pulse({}, services, nothing_here)
     services.handled = 5
     pulse.look()
     samples = pulse.services["ingest"].history[-1][1]
     assert (samples["handled"], samples["waits"], samples["pushes"]) == (5.0, 2.0, 0.0)
+
+
+def test_a_service_of_this_process_is_found_in_its_own_metrics_and_not_asked_for() -> None:
+    services = Services()
+    own = f"# TYPE securitybot_last_loop_timestamp_seconds gauge\n{LAST_LOOP} {time.time()}\n"
+    pulse = Pulse({}, services, own.encode)
+    pulse.look()
+    assert (pulse.services["ingest"].alive, pulse.services["ingest"].state) == (True, "in this process")
+    assert not any(":8080/" in url for url in services.asked)
+    pulse = Pulse({}, services, f"# TYPE securitybot_last_loop_timestamp_seconds gauge\n{LAST_LOOP} 0\n".encode)
+    pulse.look()
+    assert not pulse.services["ingest"].alive
