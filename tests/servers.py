@@ -27,12 +27,19 @@ class ServerMissing(Exception):
     """A server's binary is not on this machine; the text says what to install."""
 
 
+_handed_out: set[int] = set()
+"""Ports whose taker may not listen yet."""
+
+
 def free_port() -> int:
     """Return a TCP port that nobody listens on, below those that the system gives to outgoing connections."""
     while True:
-        port = random.randrange(15_000, 32_000)
+        port = random.SystemRandom().randrange(15_000, 32_000)  # the tests' own seed would give the same ones again
+        if port in _handed_out:
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _handed_out.add(port)
             return port
 
 
