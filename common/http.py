@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from common import metrics
 from common.errors import ConfigurationError
 
 Check = Callable[[], str | None]
@@ -33,10 +34,12 @@ def create_app(checks: Mapping[str, Check], routes: Sequence[BaseRoute] = ()) ->
             return JSONResponse({"status": "not ready", "problems": problems}, status_code=503)
         return JSONResponse({"status": "ready"})
 
-    def metrics(_: Request) -> Response:
+    def show_metrics(_: Request) -> Response:
+        for name, check in checks.items():
+            metrics.READY.labels(name).set(check() is None)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+    own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", show_metrics)]
     return Starlette(routes=[*own, *routes])
 
 

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from common import backlog, metrics
 from common.clock import Clock
+from common.messages import AuthResult
 from common.plugins import load_plugin
 from common.service import Runtime, Service
 from common.settings import Settings
@@ -35,7 +37,10 @@ def build(runtime: Runtime) -> Service:
     authenticator = load_authenticator(runtime.settings)
     transactions = runtime.transactions("auth-poller")
     poller = Poller(authenticator, transactions, runtime)
-    worker = Worker(AuthHandler(authenticator, poller, runtime.instance), runtime.bus, transactions)
+    handler = AuthHandler(authenticator, poller, runtime.instance)
+    worker = Worker(handler, runtime.bus, transactions, [backlog.measuring(backlog.PUSHES)])
+    for result in AuthResult:
+        metrics.PUSHES.labels(result.value)  # from 0 on: the first failure is an increase too
     ready = RememberedCheck(authenticator.check, runtime.clock)
     return Service("auth-poller", (worker, poller), checks={"auth": ready})
 

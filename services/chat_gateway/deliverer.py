@@ -132,6 +132,7 @@ class Deliverer:
         if isinstance(error, ChatUncertain):
             pause = max(pause, error.settles_in)
         turn.job.attempts += 1
+        metrics.CHAT_RETRIES.labels(turn.job.calls).inc()
         log.warning(
             "chat_call_again", method=turn.job.calls, message_id=turn.job.message_id, cause=str(error),
             seconds=round(pause, 2), attempt=turn.job.attempts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from common import backlog, metrics
 from common.plugins import load_plugin
 from common.service import Runtime, Service
 from common.worker import Worker
@@ -32,7 +33,10 @@ def build_with(runtime: Runtime, chat: Chat) -> Service:
     calls = Calls(chat, directory, deliveries, transactions, runtime.clock)
     deliverer = Deliverer(calls, schedule, deliveries, transactions, runtime.clock)
     handler = ChatGatewayHandler(deliveries, schedule, deliverer)
-    worker = Worker(handler, runtime.bus, transactions, handler.ticks())
+    ticks = (*handler.ticks(), backlog.measuring(backlog.DELIVERIES))
+    worker = Worker(handler, runtime.bus, transactions, ticks)
+    for kind in ("send", "update", "look_up"):
+        metrics.CHAT_CALLS.labels(kind, "failed")  # from 0 on: the first failure is an increase too
     intake = BusIntake(transactions, directory)
     return Service(
         NAME,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from common import backlog
 from common.service import Runtime, Service
 from common.worker import Worker
 from services.dispatcher.configuration import load_configuration
@@ -15,6 +16,7 @@ def build(runtime: Runtime) -> Service:
     config = load_configuration(
         settings.config_dir, second_factor=settings.auth != "none", reporting_channel=settings.reporting_channel
     )
-    ticks = Deadlines(config).ticks()
+    measuring = backlog.measuring(backlog.ALERTS, backlog.OVERDUE, backlog.TEAM, backlog.OUTBOX)
+    ticks = (*Deadlines(config).ticks(), measuring)
     worker = Worker(DispatcherHandler(config), runtime.bus, runtime.transactions("dispatcher"), ticks)
     return Service("dispatcher", [worker])

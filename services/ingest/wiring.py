@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from common import backlog
 from common.api_tokens import TokenCheck
 from common.runnable import Runnable
 from common.service import Runtime, Service
@@ -21,8 +22,9 @@ def build(runtime: Runtime) -> Service:
     sources = load_yaml(runtime.settings.config_dir / "sources.yaml", Sources, optional=True).sources
     transactions = runtime.transactions("ingest")
     api = AlertsApi(transactions, TokenCheck(runtime.engine, runtime.clock), runtime.clock, sources)
+    measuring = backlog.measuring(backlog.QUARANTINE, backlog.OUTBOX)
     workers: list[Runnable] = [
-        Worker(IntakeHandler(runtime.clock), runtime.bus, transactions),
+        Worker(IntakeHandler(runtime.clock), runtime.bus, transactions, [measuring]),
         Worker(DeadLetterHandler(), runtime.bus, runtime.transactions("dead-letters"), key=death_key),
     ]
     return Service("ingest", workers, api.routes())
