@@ -14,6 +14,7 @@ class TeamEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
+    """As it is shown."""
     owners: tuple[str, ...]
     """Owners as alerts name them, or chat ids: exact or globs."""
 
@@ -23,6 +24,7 @@ class Teams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     teams: tuple[TeamEntry, ...] = ()
+    """The first team that fits an owner counts."""
 
     def of(self, owner: str, person_id: str | None) -> str:
         """Return the team of an owner."""

@@ -18,14 +18,18 @@ class GlobOwner(_Model):
     """All owners that `match`, e.g. `db-*`."""
 
     match: str
+    """A glob; case matters."""
     people: tuple[str, ...] = Field(min_length=1)
+    """Who answers for them: chat user name, e-mail address or chat id; the first whom chat can reach is asked."""
 
 
 class Owners(_Model):
     """`config/owners.yaml`: hosts and service accounts with the people who answer for them."""
 
     exact: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Owner → the people who answer for it."""
     globs: tuple[GlobOwner, ...] = ()
+    """Looked at in this order where no exact name fits."""
 
     def candidates(self, owner: str) -> tuple[str, ...]:
         """Return the handles to try, in order: those of the file, or the owner itself if it is not there."""

@@ -39,9 +39,11 @@ class Policy(_Model):
     remind_before: Duration = timedelta(minutes=30)
     """How long before that the person is reminded; 0s: never."""
     clock: Literal["business", "always"] = "business"
+    """`business`: the person's own working hours count; `always`: every hour counts."""
     outside_hours: Literal["ask", "wait"] = "ask"
     """Whether a person is asked outside their working hours, or first thing when those begin."""
     proof: Proof = Proof.WHEN_POSSIBLE
+    """Whether a yes has to be proved with the second factor."""
     proof_within: Duration = timedelta(minutes=15)
     """Time to have the push sent after a yes."""
     pushes: int = Field(2, ge=1, le=5)
@@ -93,14 +95,18 @@ class TitlePolicy(PolicyChange):
     """A change for the titles that `match` (a glob, case matters)."""
 
     match: str
+    """A glob over titles; case matters. The first that fits counts."""
 
 
 class WorkingHours(_Model):
     """Working hours of everybody whose directory entry says nothing else."""
 
     opens: time = time(10)
+    """When the working day begins, in the person's own time zone."""
     closes: time = time(18)
+    """When it ends."""
     days: frozenset[str] = frozenset(DAYS[:5])
+    """The working days."""
     time_zone: str = "UTC"
     """Used where the directory knows no time zone of the person."""
     holidays: str | None = None
@@ -155,8 +161,11 @@ class Limits(_Model):
     """What holds for a person, whatever the alert."""
 
     pushes_per_hour: int = Field(6, ge=1)
+    """Pushes to one person within an hour at the most."""
     ignore_at_most: Duration = timedelta(hours=4)
+    """The longest time that the chat command `ignore` takes."""
     stop_for: Duration = timedelta(days=30)
+    """For how long the chat command `stop` holds."""
     push_within: Duration = timedelta(seconds=75)
     """How long a push that was sent is waited for; Duo's own expire after 60 s."""
 
@@ -165,10 +174,15 @@ class Policies(_Model):
     """`config/policies.yaml`."""
 
     defaults: PolicyChange = PolicyChange()
+    """What applies to every alert."""
     severities: dict[Severity, PolicyChange] = Field(default_factory=dict)
+    """Changes by severity: `low`, `medium`, `high`, `critical`."""
     titles: tuple[TitlePolicy, ...] = ()
+    """Changes by title; stronger than those by severity."""
     working_hours: WorkingHours = WorkingHours()
+    """When people work."""
     limits: Limits = Limits()
+    """What holds whatever the alert."""
 
     @model_validator(mode="after")
     def _every_policy_holds(self) -> Policies:

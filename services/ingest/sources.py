@@ -40,11 +40,13 @@ class FieldMapping(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
     template: Template = Field(alias="from")
+    """Template: `{path}` stands for the value at that path, `{path|other}` for the first of them that is there."""
     form: Literal["text", "epoch"] = Field("text", alias="as")
     """`epoch`: seconds since 1970 become a time; what is no number stays as it is."""
     map: dict[str, str] = Field(default_factory=dict)
     """Their word to ours, compared in lower case; a word that is not in it stays as it is."""
     default: Template | None = None
+    """Template for where the first finds nothing."""
 
 
 class SourceMapping(BaseModel):
@@ -52,9 +54,13 @@ class SourceMapping(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     each: str | None = None
+    """Path of a list in the payload whose items are one alert each; a payload without it is one alert itself."""
     identity: Template | None = None
+    """Template: two payloads with the same one are the same event. Absent: the alert's content decides."""
     fields: dict[str, FieldMapping]
+    """Field of the alert → template, or the long form below. `owner`, `title` and `description` are needed."""
     context: str | None = None
+    """Path of an object that is kept as the alert's context; `.` is the whole payload."""
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -77,6 +83,7 @@ class Sources(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     sources: dict[str, SourceMapping] = Field(default_factory=dict)
+    """Name (the last part of `POST /v1/alerts/<name>`) → what that tool's payload means."""
 
     @field_validator("sources")
     @classmethod
