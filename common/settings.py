@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from common.errors import ConfigurationError
+from common.history_chain import SealKey, read_keys
 
 PREFIX = "SECURITYBOT_"
 SHIPPED_CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -68,6 +69,8 @@ class Settings(BaseSettings):
     oidc_client_secret: SecretStr | None = None
     oidc_roles: str = ""
     """`group=role` pairs, e.g. `soc=analyst soc-leads=admin`."""
+    history_key: SecretStr | None = None
+    """Keys of the seals over the history, by white space: the first seals, all check. Without, seals have no key."""
     service_urls: str = ""
     """`service=url` pairs for the console's system page, e.g. `ingest=http://ingest:8080`."""
     http_host: str = "127.0.0.1"
@@ -108,6 +111,13 @@ class Settings(BaseSettings):
             )
         return url
 
+    @field_validator("history_key")
+    @classmethod
+    def _usable_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None:
+            read_keys(keys.get_secret_value())
+        return keys
+
     @field_validator("slack_api_url")
     @classmethod
     def _slack_base_url(cls, url: str) -> str:
@@ -134,9 +144,14 @@ class Settings(BaseSettings):
             raise ValueError("\n".join(PREFIX + line for line in missing))
         return self
 
+    def history_keys(self) -> tuple[SealKey, ...]:
+        """Return the keys of the history's seals."""
+        return read_keys(self.history_key.get_secret_value()) if self.history_key else ()
+
     def secrets(self) -> tuple[str, ...]:
         """Return every secret value, so that logs can be kept free of them."""
-        values = [v.get_secret_value() for _, v in self if isinstance(v, SecretStr)]
+        values = [v.get_secret_value() for name, v in self if isinstance(v, SecretStr) and name != "history_key"]
+        values += [key.secret.decode() for key in self.history_keys()]
         passwords = [urlsplit(v).password for v in values if "://" in v]
         return tuple(v for v in [*(v for v in values if "://" not in v), *passwords] if v)
 

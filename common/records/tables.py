@@ -280,7 +280,7 @@ class QuarantineRow(Base):
 
 
 class HistoryRow(Base):
-    """Who did what to which alert when. Only ever inserted."""
+    """Who did what to which alert when. Only ever inserted; `history_seals` shows whether that held."""
 
     __tablename__ = "history"
     __table_args__ = (
@@ -296,6 +296,21 @@ class HistoryRow(Base):
     alert_hash: Mapped[str | None] = mapped_column(HexHash)
     person_id: Mapped[str | None] = mapped_column(_Id)
     detail: Mapped[dict[str, Any]]
+
+
+class HistorySealRow(Base):
+    """A link of the chain over the history: `common.history_chain.Seal`. Only ever inserted."""
+
+    __tablename__ = "history_seals"
+    __table_args__ = (_MYSQL,)
+    number: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=False)
+    after_id: Mapped[int] = mapped_column(BigInteger)
+    through_id: Mapped[int] = mapped_column(BigInteger)
+    digests: Mapped[bytes] = mapped_column(_Body)
+    sealed_at: Mapped[datetime]
+    previous_hash: Mapped[str] = mapped_column(HexHash)
+    key_id: Mapped[str] = mapped_column(String(16))
+    hash: Mapped[str] = mapped_column(HexHash)
 
 
 class InboxRow(Base):

@@ -13,6 +13,7 @@ from common.errors import ConfigurationError, SecuritybotError
 from services.cli.alerts import alerts
 from services.cli.analysts import analysts
 from services.cli.check import check
+from services.cli.history import history
 from services.cli.people import people
 from services.cli.publish import publish
 from services.cli.quarantine import quarantine
@@ -98,6 +99,7 @@ def cli() -> None:
 
 for command in (
     demo, run, migrate, publish, check, alerts, ignored, blacklist, people, quarantine, tokens, analysts,
+    history,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -178,3 +178,15 @@ def test_without_a_config_folder_the_shipped_one_is_used(tmp_path: Path, monkeyp
     (tmp_path / "config").mkdir()
     assert load().config_dir == Path("config")
     assert load(CONFIG_DIR="elsewhere").config_dir == Path("elsewhere")
+
+
+def test_the_keys_of_the_history_are_secrets_and_long_enough_to_be() -> None:
+    settings = load(HISTORY_KEY=f"{'n' * 32} {'o' * 32}")
+
+    assert [key.secret.decode() for key in settings.history_keys()] == ["n" * 32, "o" * 32]
+    assert {"n" * 32, "o" * 32} <= set(settings.secrets())
+    assert "nnn" not in repr(settings)
+    assert load().history_keys() == ()
+    (line,) = problems(HISTORY_KEY="guess me")
+    assert line.startswith("SECURITYBOT_HISTORY_KEY is set to something else: a key has at least 32 characters")
+    assert "guess" not in line
