@@ -53,20 +53,33 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("sqlite:///securitybot.db")
     """SQLAlchemy URL; `mysql+pymysql://…` in production. May hold a password."""
     chat: str = Field("local", pattern=r"^[a-z][a-z0-9_-]*$")
+    """`slack`, `local` (terminal and web chat), or a plug-in's name."""
     slack_bot_token: SecretStr | None = None
+    """`xoxb-…`: the app's bot token."""
     slack_app_token: SecretStr | None = None
+    """`xapp-…`: for Socket Mode."""
     slack_signing_secret: SecretStr | None = None
+    """Set: events come over HTTP (`POST /slack/events`, `/slack/interactivity`), signed, instead of Socket Mode."""
     slack_api_url: str = "https://slack.com/api/"
+    """Base URL of the Web API, ending in `/api/`."""
     reporting_channel: str | None = None
+    """Id of the channel that hears of escalations."""
     auth: str = Field("local", pattern=r"^[a-z][a-z0-9_-]*$")
+    """`duo`, `local` (approve or refuse in the local chat), `none`, or a plug-in's name."""
     duo_ikey: str | None = None
+    """Duo Auth API: integration key (`DI…`)."""
     duo_skey: SecretStr | None = None
+    """Duo Auth API: secret key."""
     duo_host: str | None = None
+    """Duo Auth API: host name; may carry `:port`."""
     duo_ca_file: Path | None = None
+    """CA bundle in place of those that Duo's client pins (a test server, a proxy)."""
     oidc_issuer: str | None = None
     """OpenID Connect issuer of the console's sign-in; without it there are local accounts."""
     oidc_client_id: str | None = None
+    """Client at the issuer, whose redirect URI is `https://<console>/sign-in/oidc/callback`."""
     oidc_client_secret: SecretStr | None = None
+    """Its secret."""
     oidc_roles: str = ""
     """`group=role` pairs, e.g. `soc=analyst soc-leads=admin`."""
     history_key: SecretStr | None = None
@@ -74,9 +87,13 @@ class Settings(BaseSettings):
     service_urls: str = ""
     """`service=url` pairs for the console's system page, e.g. `ingest=http://ingest:8080`."""
     http_host: str = "127.0.0.1"
+    """Where the process listens."""
     http_port: int | None = Field(None, ge=0, le=65535)
+    """Absent: the service's own port; a process that runs several services serves all of them on 8080."""
     config_dir: Path = Path("config")
+    """Folder of the YAML files; absent and no `config/` here: those that securitybot ships."""
     log_format: Literal["console", "json"] | None = None
+    """`console` or `json`; absent: `console` on a terminal, else `json`."""
 
     @classmethod
     def settings_customise_sources(
@@ -127,21 +144,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _complete(self) -> Settings:
-        missing = []
-        if self.chat == "slack":
-            missing += [] if self.slack_bot_token else ["SLACK_BOT_TOKEN is not set; SECURITYBOT_CHAT=slack needs it"]
-            if not (self.slack_app_token or self.slack_signing_secret):
-                missing.append("SLACK_APP_TOKEN (Socket Mode) or SECURITYBOT_SLACK_SIGNING_SECRET (HTTP) must be set")
-        if self.auth == "duo":
-            for name in ("duo_ikey", "duo_skey", "duo_host"):
-                if not getattr(self, name):
-                    missing.append(f"{name.upper()} is not set; SECURITYBOT_AUTH=duo needs it")
         if self.oidc_issuer:
-            for name in ("oidc_client_id", "oidc_client_secret", "oidc_roles"):
-                if not getattr(self, name):
-                    missing.append(f"{name.upper()} is not set; SECURITYBOT_OIDC_ISSUER needs it")
-        if missing:
-            raise ValueError("\n".join(PREFIX + line for line in missing))
+            needed = ("oidc_client_id", "oidc_client_secret", "oidc_roles")
+            missing = [name.upper() for name in needed if not getattr(self, name)]
+            if missing:
+                raise ValueError(
+                    "\n".join(f"{PREFIX}{name} is not set; SECURITYBOT_OIDC_ISSUER needs it" for name in missing)
+                )
         return self
 
     def history_keys(self) -> tuple[SealKey, ...]:
@@ -179,7 +188,7 @@ def load_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
 def _with_files(values: Mapping[str, str]) -> dict[str, str]:
     read = dict(values)
     for name, path in values.items():
-        if not name.endswith("_FILE") or name == "SECURITYBOT_DUO_CA_FILE":
+        if not path or not name.endswith("_FILE") or name == "SECURITYBOT_DUO_CA_FILE":
             continue
         target = name.removesuffix("_FILE")
         if values.get(target):

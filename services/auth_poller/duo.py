@@ -169,14 +169,16 @@ def _cause(error: Exception) -> str:
 
 
 def from_settings(settings: Settings) -> DuoAuthenticator:
-    """Return the adapter for settings that have been checked: with `auth` set to `duo` all three values are there.
+    """Entry point `duo`.
 
     Raises:
-        ConfigurationError: the host is no host, or the CA file is not there.
+        ConfigurationError: a value is missing, the host is no host, or the CA file is not there. Only who talks to Duo
+            has the key, so the settings do not ask for it.
     """
-    assert settings.duo_ikey is not None
-    assert settings.duo_skey is not None
-    assert settings.duo_host is not None
+    if settings.duo_ikey is None or settings.duo_skey is None or settings.duo_host is None:
+        given = {"DUO_IKEY": settings.duo_ikey, "DUO_SKEY": settings.duo_skey, "DUO_HOST": settings.duo_host}
+        missing = [name for name, value in given.items() if value is None]
+        raise ConfigurationError(*(f"SECURITYBOT_{name} is not set; SECURITYBOT_AUTH=duo needs it" for name in missing))
     host = _HOST.fullmatch(settings.duo_host)
     if host is None:
         raise ConfigurationError(

@@ -8,6 +8,8 @@ import pytest
 
 from common.errors import ConfigurationError
 from common.settings import SHIPPED_CONFIG, Settings, load_settings
+from services.auth_poller.duo import from_settings as duo_from_settings
+from services.chat_gateway.slack.adapter import from_settings as slack_from_settings
 
 SECRETS = {
     "SECURITYBOT_AMQP_URL": "amqps://bot:amqp-s3cret@broker/vhost",
@@ -98,14 +100,25 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 
 def test_slack_and_duo_say_what_they_need() -> None:
-    lines = problems(CHAT="slack", AUTH="duo")
+    """Where they are used: the console, say, knows that chat is Slack and is given no token."""
+    settings = load(CHAT="slack", AUTH="duo")
 
+    with pytest.raises(ConfigurationError) as slack_needs:
+        slack_from_settings(settings)
+    with pytest.raises(ConfigurationError) as duo_needs:
+        duo_from_settings(settings)
+
+    lines = [*slack_needs.value.problems, *duo_needs.value.problems]
     for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DUO_IKEY", "DUO_SKEY", "DUO_HOST"):
         assert any(line.startswith(f"SECURITYBOT_{name}") for line in lines), name
 
 
 def test_a_signing_secret_stands_in_for_the_app_token() -> None:
-    assert load(CHAT="slack", SLACK_BOT_TOKEN="xoxb-1", SLACK_SIGNING_SECRET="x").slack_app_token is None
+    slack_from_settings(load(CHAT="slack", SLACK_BOT_TOKEN="xoxb-1", SLACK_SIGNING_SECRET="x"))
+
+
+def test_an_empty_file_name_counts_as_not_set() -> None:
+    assert load(SLACK_BOT_TOKEN_FILE="").slack_bot_token is None
 
 
 def test_secrets_show_nowhere_but_are_known_to_the_logs() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from common.clock import Clock, SystemClock
+from common.errors import ConfigurationError
 from common.logs import get_logger
 from common.messages import ChatContent, Recipient
 from common.runnable import Runnable
@@ -182,9 +183,19 @@ class SlackChat:
 
 
 def from_settings(settings: Settings, timeout: float = TIMEOUT) -> SlackChat:
-    """Entry point `slack`."""
+    """Entry point `slack`.
+
+    Raises:
+        ConfigurationError: a token is missing. Only who talks to Slack has them, so the settings do not ask for them.
+    """
     token, app_token, secret = settings.slack_bot_token, settings.slack_app_token, settings.slack_signing_secret
-    assert token is not None, "settings have checked it"
+    missing = [] if token else ["SECURITYBOT_SLACK_BOT_TOKEN is not set; SECURITYBOT_CHAT=slack needs it"]
+    if not (app_token or secret):
+        missing.append(
+            "SECURITYBOT_SLACK_APP_TOKEN (Socket Mode) or SECURITYBOT_SLACK_SIGNING_SECRET (HTTP) must be set"
+        )
+    if token is None or missing:
+        raise ConfigurationError(*missing)
     return SlackChat(
         SlackWeb(token.get_secret_value(), settings.slack_api_url, timeout),
         app_token.get_secret_value() if app_token else None,
