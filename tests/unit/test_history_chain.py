@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -84,7 +85,8 @@ def test_any_change_of_any_field_of_any_row_is_found(entries: list[Entry], most:
     seals = chain(entries, most)
     index = data.draw(st.integers(0, len(entries) - 1))
     name = data.draw(st.sampled_from(Entry._fields[1:]))
-    changed = entries[index]._replace(**{name: data.draw(TEXT)})
+    changes: dict[str, Any] = {name: data.draw(TEXT)}
+    changed = entries[index]._replace(**changes)
     assume(changed != entries[index])
 
     assert faults(verify(seals, [*entries[:index], changed, *entries[index + 1 :]])) == [(Fault.CHANGED, changed.id)]
@@ -129,7 +131,8 @@ def test_any_change_of_any_field_of_any_seal_is_found(
     index = data.draw(st.integers(0, len(seals) - 1))
     name = data.draw(st.sampled_from([field.name for field in fields(Seal)]))
     old = getattr(seals[index], name)
-    new = data.draw({int: st.integers(0, 500), bytes: st.binary(max_size=90), str: TEXT}[type(old)])
+    values: dict[type, st.SearchStrategy[Any]] = {int: st.integers(0, 500), bytes: st.binary(max_size=90), str: TEXT}
+    new = data.draw(values[type(old)])
     assume(new != old)
 
     changed = [*seals[:index], replace(seals[index], **{name: new}), *seals[index + 1 :]]
