@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from common.bus.port import Delivery, Publication
 from common.errors import BadMessage
 from common.messages import ALL_MESSAGES, Envelope, Message
-from common.topology import EVENTS
+from common.topology import EVENTS, retry_key
 
 OWNER_HEADER = "owner"
 VERSION_HEADER = "version"
@@ -32,10 +32,14 @@ def decode(delivery: Delivery) -> Envelope[Message]:
     """Return the envelope in `delivery`.
 
     Raises:
-        BadMessage: no id, an unknown type or version, or a body that is not that type's.
+        BadMessage: no id, a type that is not the routing key's, an unknown type or version, or a body that is not that
+            type's.
     """
     if not delivery.message_id:
         raise BadMessage("message_id is missing: every internal message carries one")
+    # The broker's rights say who may publish under which routing key, so nothing else may say what a message is.
+    if delivery.routing_key not in (delivery.type, retry_key(delivery.queue)):
+        raise BadMessage(f"type {delivery.type!r} came under the routing key {delivery.routing_key!r}")
     version = delivery.headers.get(VERSION_HEADER)
     message_type = _BY_TYPE.get((delivery.type or "", version if isinstance(version, int) else -1))
     if message_type is None:

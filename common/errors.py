@@ -6,6 +6,7 @@ SecuritybotError
 ├── BadMessage             the message's own fault: quarantined with its reason, never retried
 └── Temporary              the world's fault: nothing is acknowledged, tried again with growing pauses
     ├── BusUnavailable     the broker is away, blocked or did not confirm
+    │   └── BusForbidden   the broker's user may not do it
     └── DatabaseUnavailable  the record is away, read-only, full or locked
 
 Anything else that reaches the worker loop is a bug: logged loudly, and the message quarantined.
@@ -44,6 +45,10 @@ class Temporary(SecuritybotError):
 
 class BusUnavailable(Temporary):
     """The broker could not take or confirm what was published, or cannot be reached."""
+
+
+class BusForbidden(BusUnavailable):
+    """The broker's user has not the right to do it. Temporary: an administrator may give it while we wait."""
 
 
 class DatabaseUnavailable(Temporary):

@@ -49,29 +49,32 @@ class Queue:
         return arguments
 
 
-def _takes(*types: type[messages.Message]) -> tuple[Binding, ...]:
-    return tuple(Binding(EVENTS, message.type_name()) for message in types)
+def retry_key(queue: str) -> str:
+    """Return the routing key, on `EVENTS`, of a quarantined message that goes once more to `queue` and to no other."""
+    return f"retry.{queue}"
+
+
+def _internal(name: str, *types: type[messages.Message]) -> Queue:
+    keys = [*(message.type_name() for message in types), retry_key(name)]
+    return Queue(name, tuple(Binding(EVENTS, key) for key in keys))
 
 
 INGEST_QUEUE = Queue("securitybot.ingest", (Binding(ALERTS, "#"),))
-DISPATCHER_QUEUE = Queue(
+DISPATCHER_QUEUE = _internal(
     "securitybot.dispatcher",
-    _takes(
-        messages.AlertAccepted,
-        messages.PersonLookedUp,
-        messages.ChatMessageDelivered,
-        messages.ChatMessageUndeliverable,
-        messages.ReplyReceived,
-        messages.AuthenticationStarted,
-        messages.AuthenticationSettled,
-        messages.AllowPushes,
-    ),
+    messages.AlertAccepted,
+    messages.PersonLookedUp,
+    messages.ChatMessageDelivered,
+    messages.ChatMessageUndeliverable,
+    messages.ReplyReceived,
+    messages.AuthenticationStarted,
+    messages.AuthenticationSettled,
+    messages.AllowPushes,
 )
-CHAT_GATEWAY_QUEUE = Queue(
-    "securitybot.chat-gateway",
-    _takes(messages.SendChatMessage, messages.UpdateChatMessage, messages.LookUpPerson),
+CHAT_GATEWAY_QUEUE = _internal(
+    "securitybot.chat-gateway", messages.SendChatMessage, messages.UpdateChatMessage, messages.LookUpPerson
 )
-AUTH_POLLER_QUEUE = Queue("securitybot.auth-poller", _takes(messages.StartAuthentication, messages.ReplyReceived))
+AUTH_POLLER_QUEUE = _internal("securitybot.auth-poller", messages.StartAuthentication, messages.ReplyReceived)
 DEAD_QUEUE = Queue(DEAD, (Binding(DEAD, "#"),), dead_letters=False)
 
 

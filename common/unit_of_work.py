@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Insert, bindparam, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, Insert, and_, bindparam, delete, insert, or_, select, true
 
 from common import failpoints, metrics
 from common.bus.port import Bus, Publication
@@ -25,6 +25,8 @@ from common.logs import get_logger
 from common.messages import Message
 from common.records.database import translated_errors
 from common.records.tables import Base, HistoryRow, OutboxRow
+from common.rights import rights_of_transactions
+from common.topology import EVENTS
 
 log = get_logger(__name__)
 T = TypeVar("T")
@@ -170,6 +172,8 @@ class Transactions:
         self._bus = bus
         self._clock = clock
         self._service = service
+        self._rights = rights_of_transactions(service) if bus.durable else None
+        """What the broker takes from this service; None: anything. Other rows are for the sweep of another."""
         self._published: deque[str] = deque()
         """Outbox rows whose messages are safe; deleted by the next transaction."""
         self._unpublished: deque[tuple[str, Publication]] = deque()
@@ -218,6 +222,7 @@ class Transactions:
             return [self._published.popleft() for _ in range(min(len(self._published), DELETE_BATCH))]
 
     def _publish(self, rows: Sequence[tuple[str, Publication]]) -> None:
+        rows = [row for row in rows if self._may_publish(row)]
         if not rows:
             return
         if len(rows) > 1:
@@ -238,6 +243,20 @@ class Transactions:
                     if self._bus.durable or not publication.mandatory:
                         self._published.append(row_id)
                     self._publishing.discard(row_id)
+
+    def _may_publish(self, row: tuple[str, Publication]) -> bool:
+        row_id, publication = row
+        if self._rights is None or self._rights.may_publish(publication.exchange, publication.routing_key):
+            return True
+        with self._lock:
+            self._publishing.discard(row_id)
+        return False
+
+    def _sweepable(self) -> ColumnElement[bool]:
+        if self._rights is None:
+            return true()
+        own = and_(OutboxRow.exchange == EVENTS, OutboxRow.routing_key.in_(self._rights.event_keys))
+        return or_(OutboxRow.exchange.in_(self._rights.whole_exchanges), own)
 
     def publish_now(self, publications: Sequence[Publication]) -> None:
         """Publish what came in from outside (an alert over HTTP, a reply) and return once it is safe.
@@ -275,7 +294,7 @@ class Transactions:
             self._run(lambda _: None, self._take_published(at_least=1))
 
     def sweep(self, older_than: timedelta, most: int = 500) -> int:
-        """Publish what an earlier process committed and did not live to publish.
+        """Publish what an earlier process, or one without the right to publish it, committed and did not publish.
 
         A message that did arrive is published twice by this, with the same id: the inbox of its consumer knows it.
 
@@ -288,7 +307,7 @@ class Transactions:
         def again(work: UnitOfWork) -> list[tuple[str, Publication]]:
             rows = work.connection.execute(
                 select(OutboxRow.__table__)
-                .where(OutboxRow.created_at < work.now - older_than)
+                .where(OutboxRow.created_at < work.now - older_than, self._sweepable())
                 .order_by(OutboxRow.id)
                 .limit(most)
                 .with_for_update(skip_locked=True)

@@ -165,11 +165,11 @@ class Link:
         else:
             self._declared(None)
 
-    def _declared(self, problem: str | None) -> None:
+    def _declared(self, problem: BusUnavailable | None) -> None:
         if not self._connection.is_open:
             return
         if problem is not None:
-            log.warning("topology_not_declared_again", cause=problem)
+            log.warning("topology_not_declared_again", cause=str(problem))
         channel = self._connection.channel(on_open_callback=self._channel_opened)
         channel.add_on_close_callback(self._channel_closed)
 
@@ -189,7 +189,7 @@ class Link:
         self._lost(reason)
         asks, self._asks = self._asks, []
         for _, answer in asks:
-            _settle(answer, self.cause, [])
+            _settle(answer, BusUnavailable(self.cause), [])
         if self._closing:
             self.closed.set()
         else:
@@ -216,8 +216,8 @@ class Link:
             self._timer = None
 
 
-def _settle(answer: Future[list[Any]], problem: str | None, results: list[Any]) -> None:
+def _settle(answer: Future[list[Any]], problem: BusUnavailable | None, results: list[Any]) -> None:
     if problem is None:
         answer.set_result(results)
     else:
-        answer.set_exception(BusUnavailable(problem))
+        answer.set_exception(problem)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from common.errors import BusForbidden, BusUnavailable
 from common.topology import Topology
 
 
@@ -20,8 +21,11 @@ class Step:
     """Called with the channel and the callback for the reply."""
 
 
-Done = Callable[[str | None, list[Any]], None]
+Done = Callable[[BusUnavailable | None, list[Any]], None]
 """Called once: with None and the replies, or with what went wrong."""
+
+ACCESS_REFUSED = 403
+"""AMQP 0-9-1, section 1.5: access-refused."""
 
 
 def declare_steps(topology: Topology) -> list[Step]:
@@ -52,6 +56,18 @@ def declare_steps(topology: Topology) -> list[Step]:
             for binding in queue.bindings
         ]
     return steps
+
+
+def presence_steps(topology: Topology) -> list[Step]:
+    """Return what asks whether every exchange and queue is there. Asking takes no rights."""
+    steps = [
+        Step(
+            f"exchange {exchange.name!r}",
+            lambda channel, reply, e=exchange: channel.exchange_declare(e.name, passive=True, callback=reply),  # type: ignore[misc]
+        )
+        for exchange in topology.exchanges
+    ]
+    return steps + depth_steps([queue.name for queue in topology.queues])
 
 
 def depth_steps(queues: Sequence[str]) -> list[Step]:
@@ -92,9 +108,10 @@ class _Run:
 
     def closed(self, _channel: Any, reason: BaseException) -> None:
         where = self._left[0].what if self._left else "channel"
-        self._finish(f"{where}: {getattr(reason, 'reply_text', None) or reason}")
+        failure = BusForbidden if getattr(reason, "reply_code", None) == ACCESS_REFUSED else BusUnavailable
+        self._finish(failure(f"{where}: {getattr(reason, 'reply_text', None) or reason}"))
 
-    def _finish(self, problem: str | None) -> None:
+    def _finish(self, problem: BusUnavailable | None) -> None:
         done, self._done = self._done, None
         if done is not None:
             done(problem, self._replies)

@@ -15,8 +15,8 @@ from common.bus.rabbit_connection import IoThread
 from common.bus.rabbit_consumer import RabbitConsumer
 from common.bus.rabbit_parameters import CONNECT_SECONDS, connection_parameters
 from common.bus.rabbit_publisher import Publisher
-from common.bus.rabbit_steps import Step, declare_steps, depth_steps
-from common.errors import BusUnavailable
+from common.bus.rabbit_steps import Step, declare_steps, depth_steps, presence_steps
+from common.errors import BusForbidden, BusUnavailable
 from common.topology import Topology
 
 ASK_SECONDS = 15.0
@@ -28,7 +28,7 @@ class RabbitBus:
 
     While the broker blocks publishing (its memory or disk alarm), `publish` waits until its time-out and `connected`
     is false; consumers go on. What `declare` was last given is declared again after every loss, so that a queue that
-    somebody deleted comes back.
+    somebody deleted comes back. A user who may not declare finds out whether everything is there instead.
     """
 
     durable = True
@@ -46,7 +46,20 @@ class RabbitBus:
     def declare(self, topology: Topology) -> None:
         """See `Bus.declare`."""
         self._topology = topology
-        self._ask(declare_steps(topology))
+        try:
+            self._ask(declare_steps(topology))
+        except BusForbidden as refusal:
+            self._topology = None
+            self._look_for(topology, refusal)
+
+    def _look_for(self, topology: Topology, refusal: BusForbidden) -> None:
+        try:
+            self._ask(presence_steps(topology))
+        except BusUnavailable as error:
+            raise BusUnavailable(
+                f"{error}; this user may not declare it ({refusal}): run `securitybot migrate` with the broker's "
+                "administrator in SECURITYBOT_AMQP_URL"
+            ) from None
 
     def publish(self, publications: Sequence[Publication], timeout: float = 30.0) -> frozenset[int]:
         """See `Bus.publish`. What cannot be encoded (a routing key over 255 bytes) counts as refused."""

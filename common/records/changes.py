@@ -13,7 +13,7 @@ from common.errors import ChangeRefused
 from common.ids import new_id
 from common.records.queries import Record, find_people, get_quarantined
 from common.records.tables import BlacklistRow, IgnoredRow, QuarantineRow
-from common.topology import DEAD, EVENTS
+from common.topology import DEAD, EVENTS, retry_key
 from common.unit_of_work import UnitOfWork
 
 MAX_TITLE = 255
@@ -100,8 +100,8 @@ def retry_quarantined(work: UnitOfWork, number: int, actor: str, body: bytes | N
         raise ChangeRefused(f"{number} does not say where it was published; publish its body anew and drop it")
     internal = row["exchange"] == EVENTS
     publication = Publication(
-        exchange="" if internal else row["exchange"],
-        routing_key=row["queue"] if internal else row["routing_key"],
+        exchange=row["exchange"],
+        routing_key=retry_key(row["queue"]) if internal else row["routing_key"],
         body=bytes(row["body"]) if body is None else body,
         message_id=new_id(),
         type=row["type"],

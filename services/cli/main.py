@@ -12,6 +12,7 @@ import click
 from common.errors import ConfigurationError, SecuritybotError
 from services.cli.alerts import alerts
 from services.cli.analysts import analysts
+from services.cli.bootstrap import bootstrap
 from services.cli.check import check
 from services.cli.history import history
 from services.cli.people import people
@@ -98,7 +99,7 @@ def cli() -> None:
 
 
 for command in (
-    demo, run, migrate, publish, check, alerts, ignored, blacklist, people, quarantine, tokens, analysts,
+    demo, run, bootstrap, migrate, publish, check, alerts, ignored, blacklist, people, quarantine, tokens, analysts,
     history,
 ):  # fmt: skip
     cli.add_command(command)

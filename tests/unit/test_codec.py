@@ -24,11 +24,12 @@ FILES = sorted(GOLDEN.glob("*.json"))
 def delivery(**changes: Any) -> Delivery:
     """A delivery as the bus hands it over; a sound look-up unless changed."""
     fields: dict[str, Any] = {
-        "queue": "q", "exchange": EVENTS, "routing_key": "LookUpPerson", "body": b'{"handle": "alice"}',
+        "queue": "q", "exchange": EVENTS, "body": b'{"handle": "alice"}',
         "message_id": "id", "type": "LookUpPerson", "correlation_id": None, "headers": {"version": 1},
         "content_type": "application/json", "redelivered": False, "tag": None,
     }  # fmt: skip
-    return Delivery(**(fields | changes))
+    fields |= changes
+    return Delivery(**({"routing_key": fields["type"]} | fields))
 
 
 def arrived(publication: Publication) -> Delivery:

@@ -225,7 +225,11 @@ def test_a_message_between_services_goes_to_the_one_queue_that_did_not_take_it(l
     )
     line.ok("quarantine", "retry", "1")
     (row,) = rows(line.engine, OutboxRow)
-    assert (row.exchange, row.routing_key, row.type) == ("", "securitybot.dispatcher", "ReplyReceived")
+    assert (row.exchange, row.routing_key, row.type) == (
+        "securitybot.events",
+        "retry.securitybot.dispatcher",
+        "ReplyReceived",
+    )
     assert row.body == b'{"a": "\x1b"}'
 
 
