@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 import threading
 from collections import OrderedDict
@@ -18,11 +19,13 @@ from enum import StrEnum
 from sqlalchemy import Engine, or_, select, update
 from starlette.requests import Request
 
+from common import metrics
 from common.clock import Clock
 from common.errors import ChangeRefused
 from common.problem import ProblemError, problem
 from common.records.database import translated_errors
 from common.records.tables import ApiTokenRow
+from common.token_bucket import TokenBucket
 from common.unit_of_work import UnitOfWork
 
 PREFIX = "sbt_"
@@ -32,6 +35,8 @@ CACHED = timedelta(seconds=10)
 MOST_CACHED = 1000
 USE_NOTED_EVERY = timedelta(minutes=1)
 MAX_NAME = 64
+BURST_SECONDS = 10
+"""What a token may do at once: as much as in so many seconds."""
 
 
 class Scope(StrEnum):
@@ -89,11 +94,18 @@ def revoke(work: UnitOfWork, name: str, actor: str) -> None:
 
 
 class TokenCheck:
-    """Checks the bearer token of a request. Thread-safe; one a process."""
+    """Checks the bearer token of a request, and how much it is used. Thread-safe; one a process and service.
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    Rates are counted in this process's memory: with three replicas a token may do three times as much, and a restart
+    forgives. They keep one runaway sender from others' way; they are no accounting.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock, rate: float = 0.0) -> None:
+        """`rate`: what a token may do a second; 0: as much as it likes."""
         self._engine = engine
         self._clock = clock
+        self._rate = rate
+        self._buckets: dict[int, TokenBucket] = {}
         self._cache: OrderedDict[str, tuple[datetime, Token]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -101,7 +113,7 @@ class TokenCheck:
         """Return the request's token.
 
         Raises:
-            ProblemError: 401 without a valid token, 403 where it is not for this.
+            ProblemError: 401 without a valid token, 403 where it is not for this, 429 where it was used too much.
             DatabaseUnavailable: tokens cannot be looked up.
         """
         kind, _, shown = request.headers.get("authorization", "").partition(" ")
@@ -118,7 +130,31 @@ class TokenCheck:
                 f'Bearer error="insufficient_scope", scope="{needed}"',
                 f"the token {token.name!r} has the scope {token.scope}, this needs {needed}",
             )
+        self._limit(token)
         return token
+
+    def charge(self, token: Token, count: int) -> None:
+        """Count what a request turned out to be worth beyond 1: not refused any more, but the next may have to wait."""
+        if self._rate and count > 0:
+            with self._lock:
+                self._bucket(token).take(self._clock.now().timestamp(), count)
+
+    def _limit(self, token: Token) -> None:
+        if not self._rate:
+            return
+        now = self._clock.now().timestamp()
+        with self._lock:
+            bucket = self._bucket(token)
+            wait = bucket.free_at(now) - now
+            if not wait:
+                bucket.take(now)
+                return
+        metrics.API_LIMITED.labels(token.name).inc()
+        detail = f"the token {token.name!r} is used too much: {self._rate:g} a second are allowed; wait, then go on"
+        raise ProblemError(problem(429, detail, headers={"Retry-After": str(math.ceil(wait))}))
+
+    def _bucket(self, token: Token) -> TokenBucket:
+        return self._buckets.setdefault(token.id, TokenBucket(self._rate, max(1.0, self._rate * BURST_SECONDS)))
 
     def verify(self, shown: str) -> Token | None:
         """Return the token if it is known and not revoked; costs no query while it is cached."""

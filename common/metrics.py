@@ -32,4 +32,5 @@ REPLIES = Counter("securitybot_replies_total", "Replies by what was done with th
 READY = Gauge("securitybot_ready", "1: the check of /readyz is passed, 0: it is not", ["check"])
 WAITING = Gauge("securitybot_waiting", "Rows of the record that wait, by what for", ["what"])
 OLDEST_WAITING = Gauge("securitybot_oldest_waiting_seconds", "For how long the oldest of them has waited", ["what"])
+API_LIMITED = Counter("securitybot_api_rate_limited_total", "Requests answered with 429", ["token"])
 HISTORY_SEALED = Counter("securitybot_history_rows_sealed_total", "Rows of the history that were sealed")

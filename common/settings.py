@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     """`group=role` pairs, e.g. `soc=analyst soc-leads=admin`."""
     history_key: SecretStr | None = None
     """Keys of the seals over the history, by white space: the first seals, all check. Without, seals have no key."""
+    api_rate: float = Field(100.0, ge=0)
+    """What one API token may do a second at one process: alerts at ingest, requests at the console; ten times as many
+    at once. 0: no limit."""
     service_urls: str = ""
     """`service=url` pairs for the console's system page, e.g. `ingest=http://ingest:8080`."""
     http_host: str = "127.0.0.1"

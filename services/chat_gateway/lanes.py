@@ -9,8 +9,8 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from common.token_bucket import TokenBucket
 from services.chat_gateway.jobs import Job
 
 GAP_SECONDS = 5.0
@@ -18,33 +18,6 @@ PER_SECOND = 1.0
 """Messages a second and channel that Slack takes; short bursts are allowed."""
 BURSTS: Mapping[str, int] = {"person": 3, "channel": 2, "look_up": 1}
 """A conversation should feel immediate: question, answer and next question go at once."""
-
-
-@dataclass(slots=True)
-class TokenBucket:
-    """Allows `burst` at once and `rate` a second after that."""
-
-    rate: float
-    burst: int
-    _tokens: float = field(init=False)
-    _at: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._tokens = float(self.burst)
-
-    def free_at(self, now: float) -> float:
-        """Return when the next token is there; `now` if there is one."""
-        self._fill(now)
-        return now if self._tokens >= 1 else now + (1 - self._tokens) / self.rate
-
-    def take(self, now: float) -> None:
-        """Use one."""
-        self._fill(now)
-        self._tokens -= 1
-
-    def _fill(self, now: float) -> None:
-        self._tokens = min(float(self.burst), self._tokens + max(0.0, now - self._at) * self.rate)
-        self._at = now
 
 
 class Lane:

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from common.token_bucket import TokenBucket
 from services.chat_gateway.jobs import Job
-from services.chat_gateway.lanes import Lane, TokenBucket
+from services.chat_gateway.lanes import Lane
 
 CALLS_PER_SECOND = 200.0
 CALLS_AT_ONCE = 50

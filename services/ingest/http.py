@@ -1,8 +1,8 @@
 """`POST /v1/alerts`: alerts over HTTP. Checked here, published, and answered once they are safe.
 
 202 where at least one alert was accepted; 422 where none was. Otherwise 400: no JSON; 401, 403: the token; 404: no such
-source; 413: too large; 415: no JSON by its type; 503: broker or database away, again after `Retry-After`. Errors are
-problem details (RFC 9457).
+source; 413: too large; 415: no JSON by its type; 429: too much with this token, 503: broker or database away, both
+again after `Retry-After`. Errors are problem details (RFC 9457).
 
 They then take the same way as everybody's: the published body carries its hash and time, so the intake makes the same
 alert of it, whenever it reads it.
@@ -22,7 +22,7 @@ from starlette.routing import Route
 from common.alert_form import MAX_BODY
 from common.alert_publication import prepare
 from common.alerts import Alert
-from common.api_tokens import Scope, TokenCheck
+from common.api_tokens import Scope, Token, TokenCheck
 from common.bus.port import Publication
 from common.clock import Clock
 from common.errors import BadMessage, Temporary
@@ -85,7 +85,7 @@ class AlertsApi:
         try:
             token = await run_in_threadpool(self._tokens.authorise, request, Scope.PUBLISH)
             body = await _body(request)
-            return await run_in_threadpool(self._take, read, body, token.name)
+            return await run_in_threadpool(self._take, read, body, token)
         except ProblemError as error:
             return error.response
         except Temporary as error:
@@ -111,8 +111,9 @@ class AlertsApi:
             raise ProblemError(problem(400, f"the payload {wrong}"))
         return map_payload(source, mapping, value)
 
-    def _take(self, read: Callable[[bytes], Sequence[object]], body: bytes, token: str) -> Response:
+    def _take(self, read: Callable[[bytes], Sequence[object]], body: bytes, token: Token) -> Response:
         values = read(body)
+        self._tokens.charge(token, len(values) - 1)
         if len(values) > MAX_ALERTS:
             raise ProblemError(problem(413, f"{len(values)} alerts in one request; at most {MAX_ALERTS} are taken"))
         checked = self._check(values)
@@ -120,7 +121,7 @@ class AlertsApi:
             detail = "no alert was accepted; `rejected` says why" if values else "the list is empty"
             return problem(422, detail, accepted=[], rejected=checked.rejected)
         self._transactions.publish_now(checked.publications)
-        log.info("alerts_published", token=token, accepted=len(checked.accepted), rejected=len(checked.rejected))
+        log.info("alerts_published", token=token.name, accepted=len(checked.accepted), rejected=len(checked.rejected))
         accepted = [{"hash": alert.hash, "duplicate": duplicate} for alert, duplicate in checked.accepted]
         return JSONResponse({"accepted": accepted, "rejected": checked.rejected}, status_code=202)
 

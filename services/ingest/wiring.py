@@ -21,7 +21,8 @@ def build(runtime: Runtime) -> Service:
     """
     sources = load_yaml(runtime.settings.config_dir / "sources.yaml", Sources, optional=True).sources
     transactions = runtime.transactions("ingest")
-    api = AlertsApi(transactions, TokenCheck(runtime.engine, runtime.clock), runtime.clock, sources)
+    tokens = TokenCheck(runtime.engine, runtime.clock, runtime.settings.api_rate)
+    api = AlertsApi(transactions, tokens, runtime.clock, sources)
     measuring = backlog.measuring(backlog.QUARANTINE, backlog.OUTBOX)
     workers: list[Runnable] = [
         Worker(IntakeHandler(runtime.clock), runtime.bus, transactions, [measuring]),

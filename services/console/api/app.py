@@ -24,7 +24,7 @@ log = get_logger(__name__)
 
 ERRORS = {400: "the request is malformed", 401: "no valid token", 403: "the token is not for this",
           404: "there is no such thing", 409: "cannot be done as things are", 422: "a parameter is wrong",
-          503: "the record is away: try again"}  # fmt: skip
+          429: "the token is used too much: wait", 503: "the record is away: try again"}  # fmt: skip
 DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>securitybot API</title>
 <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/api/docs/assets/swagger-ui.css"></head><body><div id="swagger-ui"></div>
@@ -42,7 +42,7 @@ def create_api(desk: Desk) -> ASGIApp:
         responses=responses,  # type: ignore[arg-type]
         description="The record of the bot. Tokens: `securitybot tokens create NAME --scope read|admin`.",
     )  # fmt: skip
-    app.state.tokens = TokenCheck(desk.runtime.engine, desk.runtime.clock)
+    app.state.tokens = TokenCheck(desk.runtime.engine, desk.runtime.clock, desk.runtime.settings.api_rate)
     app.include_router(make_router(desk), prefix="/v1")
     assets = Path(str(files("fastapi_offline"))) / "static"
     app.mount("/docs/assets", StaticFiles(directory=assets))

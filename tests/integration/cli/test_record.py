@@ -279,6 +279,7 @@ def test_a_token_is_printed_once_works_and_can_be_revoked(line: CommandLine) -> 
     assert (found.name, found.scope) == ("splunk", Scope.PUBLISH)
     assert token not in line.ok("tokens", "list")
     assert "token_hash" not in line.json("tokens", "list")[0]
+    assert line.json("tokens", "list")[0]["last_used_at"] is not None
     line.ok("tokens", "revoke", "splunk")
     assert TokenCheck(line.engine, SystemClock()).verify(token) is None
     assert "no valid token" in line.refused("tokens", "revoke", "splunk")

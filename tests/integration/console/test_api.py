@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -48,6 +49,17 @@ def test_the_lists_have_the_filters_of_the_original(each_house: House) -> None:
     assert (story["alert"]["hash"], story["triage"]["taken_by"]) == (digest, None)
     assert api.get("/api/v1/people", params={"search": "ali"}).json()[0]["chat_id"] == "U1"
     assert api.get("/api/v1/quarantine/1").json()["body"] == "\\xff{}"
+
+
+def test_a_token_that_asks_too_much_has_to_wait(build: Callable[..., House]) -> None:
+    house = build(api_rate="1")
+    api = house.api(Scope.READ)
+    answers = [api.get("/api/v1/people") for _ in range(11)]
+    house.clock.advance(timedelta(seconds=1))
+    later = api.get("/api/v1/people")
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429]
+    assert (answers[-1].headers["retry-after"], answers[-1].json()["status"]) == ("1", 429)
+    assert later.status_code == 200
 
 
 def test_changes_are_made_under_the_tokens_name(each_house: House) -> None:
@@ -124,7 +136,8 @@ def test_the_documentation_comes_from_this_machine(house: House) -> None:
         assert house.browser().get(f"/api/docs/assets/{asset}").status_code == 200
 
 
-def test_no_request_gets_a_5xx_or_an_answer_outside_the_schema(house: House) -> None:
+def test_no_request_gets_a_5xx_or_an_answer_outside_the_schema(build: Callable[..., House]) -> None:
+    house = build(api_rate="0")
     furnish(house)
     api = house.api()
     tried = 0

@@ -36,12 +36,12 @@ VALID = {"owner": "alice", "title": "sudo", "description": "You ran sudo on db-7
 class Api:
     """The routes with a real record, and a sender's side of them."""
 
-    def __init__(self, engine: Engine, bus: Any) -> None:
+    def __init__(self, engine: Engine, bus: Any, rate: float = 0.0) -> None:
         self.clock = FakeClock()
         self.bus = bus
         self.transactions = Transactions(engine, bus, self.clock, "ingest")
         sources = load_yaml(SHIPPED_CONFIG / "sources.yaml", Sources).sources
-        tokens = TokenCheck(engine, self.clock)
+        tokens = TokenCheck(engine, self.clock, rate)
         port = free_port()
         app = create_app({}, AlertsApi(self.transactions, tokens, self.clock, sources).routes())
         self.server = HttpServer(app, "127.0.0.1", port)
@@ -220,6 +220,52 @@ def test_a_revoked_token_is_refused_after_ten_seconds_at_the_latest(api: Api) ->
     api.transactions.run(lambda work: api_tokens.revoke(work, "tool", "analyst:test"))
     api.clock.advance(timedelta(seconds=10))
     assert api.post(VALID).status_code == 401
+
+
+@pytest.fixture
+def slow(sqlite_engine: Engine, memory_bus: KombuBus) -> Iterator[Api]:
+    """Two alerts a second and token, twenty at once."""
+    api = Api(sqlite_engine, memory_bus, rate=2.0)
+    yield api
+    api.close()
+
+
+def test_a_token_that_is_used_too_much_has_to_wait_for_as_long_as_it_is_told(slow: Api) -> None:
+    assert {slow.post(VALID).status_code for _ in range(20)} == {202}
+
+    response = slow.post(VALID)
+
+    assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "'tool' is used too much: 2 a second" in response.json()["detail"]
+    slow.clock.advance(timedelta(seconds=1))
+    assert [slow.post(VALID).status_code for _ in range(3)] == [202, 202, 429]
+
+
+def test_every_alert_of_a_list_counts_and_no_list_is_too_long_to_ever_go(slow: Api) -> None:
+    assert slow.post([VALID] * 50).status_code == 202
+
+    response = slow.post(VALID)
+
+    assert (response.status_code, response.headers["retry-after"]) == (429, "16")
+    slow.clock.advance(timedelta(seconds=16))
+    assert slow.post(VALID).status_code == 202
+
+
+def test_one_tokens_storm_does_not_hold_up_another(slow: Api) -> None:
+    slow.post([VALID] * 50)
+    assert slow.post(VALID).status_code == 429
+
+    slow.token = slow.create("other", Scope.PUBLISH)
+
+    assert slow.post(VALID).status_code == 202
+
+
+def test_a_token_that_is_not_valid_or_not_for_this_is_told_so_first(slow: Api) -> None:
+    slow.token = slow.create("reader", Scope.READ)
+    assert {slow.post(VALID).status_code for _ in range(25)} == {403}
+    slow.token = "sbt_unknown"
+    assert {slow.post(VALID).status_code for _ in range(25)} == {401}
 
 
 class BrokerAway(KombuBus):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from common.messages import ChatContent
 from services.chat_gateway.jobs import Job
-from services.chat_gateway.lanes import GAP_SECONDS, Lane, TokenBucket
+from services.chat_gateway.lanes import GAP_SECONDS, Lane
 
 NOW = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 
@@ -115,14 +115,3 @@ def test_a_cleared_lane_forgets_what_waited() -> None:
     assert [job.message_id for job in lane.clear()] == ["m1", "m2"]
     assert lane.reached() == 0
     assert lane.next_at(100.0, {}) is None
-
-
-@given(st.lists(st.floats(0, 3), max_size=30))
-def test_the_bucket_never_lets_more_through_than_burst_and_rate(pauses: list[float]) -> None:
-    bucket, now, taken = TokenBucket(1.0, 3), 0.0, 0
-    for pause in pauses:
-        now += pause
-        if bucket.free_at(now) <= now:
-            bucket.take(now)
-            taken += 1
-    assert taken <= 3 + now + 1e-6
