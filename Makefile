@@ -1,4 +1,4 @@
-.PHONY: help demo test check format lock bench faults clean
+.PHONY: help demo test check format lock docs bench faults clean
 
 help:  ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +28,12 @@ lock:  ## Pin the newest allowed versions, with hashes
 	@scripts/venv dev
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade --extra all pyproject.toml --group build -o requirements/runtime.txt
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade --extra all --group build --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+
+docs:  ## The documentation as a site in build/site, its configuration reference written anew
+	@scripts/venv dev
+	@mkdir -p build && .venv/bin/python -m scripts.configuration_reference > build/configuration.md && mv build/configuration.md docs/
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	@echo build/site/index.html
 
 bench:  ## Latency, throughput and memory, on a real broker and database
 	@scripts/venv dev
