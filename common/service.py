@@ -97,6 +97,7 @@ class Process:
         self._failed = False
         self.services: list[Service] = []
         self._threads: list[threading.Thread] = []
+        self._waits_for = ""
         self._http: HttpServer | None = None
 
     def run(self) -> int:
@@ -161,7 +162,7 @@ class Process:
         default = HTTP_PORTS[self.services[0].name] if len(self.services) == 1 else SHARED_HTTP_PORT
         port = default if settings.http_port is None else settings.http_port
         checks: dict[str, Check] = {
-            "broker": lambda: None if self._runtime.bus.connected() else "not connected",
+            "broker": self._runtime.bus.problem,
             "database": lambda: database_problem(self._runtime.engine),
             "threads": self._threads_problem,
         }
@@ -175,7 +176,7 @@ class Process:
 
     def _threads_problem(self) -> str | None:
         if not self._threads:
-            return "starting"
+            return self._waits_for or "starting"
         dead = [thread.name for thread in self._threads if not thread.is_alive()]
         return f"ended: {', '.join(dead)}" if dead else None
 
@@ -195,6 +196,7 @@ class Process:
             except Temporary as error:
                 pause = backoff.pause(attempt)
                 attempt += 1
+                self._waits_for = f"waiting for the {what}: {error}"
                 log.warning("waiting_for", what=what, cause=str(error), attempt=attempt, seconds=round(pause, 2))
                 self._stopping.wait(pause)
             else:

@@ -7,6 +7,7 @@ as many processes as a test starts. Secrets are unique to the run, so that every
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -23,8 +24,11 @@ import pika
 import yaml
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
+from common import rights
 from common.records.database import create_database
 from common.records.migrate import migrate
+from services.cli.broker_definitions import SALT_BYTES, definitions, password_hash
+from services.cli.database_users import grant_statements
 from tests.fakes.duo import FakeDuo
 from tests.fakes.slack import FakeSlack
 from tests.servers import MariaServer, RabbitServer, free_port
@@ -45,20 +49,25 @@ STOP_SECONDS = 10.0
 
 
 def new_vhost(rabbit: RabbitServer) -> str:
-    """Return the URL of a virtual host and user that are new on the server."""
+    """Return the URL of a virtual host that is new on the server, for its administrator.
+
+    The services' users have the administrator's name with theirs after it, and the same password.
+    """
     name, password = f"e2e{secrets.token_hex(4)}", secrets.token_hex(16)
-    rabbit.ctl(
-        "eval",
-        f'ok = rabbit_vhost:add(<<"{name}">>, <<"test">>), '
-        f'ok = rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"{password}">>, <<"test">>), '
-        f'ok = rabbit_auth_backend_internal:set_permissions(<<"{name}">>, <<"{name}">>, '
-        '<<".*">>, <<".*">>, <<".*">>, <<"test">>).',
-    )
+    hashed = password_hash(password, secrets.token_bytes(SALT_BYTES))
+    users: dict[str, tuple[str, rights.Rights | None]] = {name: (hashed, None)}
+    users |= {f"{name}-{service}": (hashed, own) for service, own in rights.SERVICES.items()}
+    path = rabbit.folder / f"{name}.json"
+    path.write_text(json.dumps(definitions(name, users)))
+    rabbit.ctl("import_definitions", str(path))
     return f"amqp://{name}:{password}@127.0.0.1:{rabbit.port}/{name}"
 
 
 def new_database(maria: MariaServer) -> str:
-    """Return the URL of a database and user that are new on the server, with the newest schema."""
+    """Return the URL of a database that is new on the server, with the newest schema, for its administrator.
+
+    The services' users have the administrator's name with theirs after it, and the same password.
+    """
     name, password = f"e2e{secrets.token_hex(4)}", secrets.token_hex(16)
     server = create_engine(maria.url, poolclass=NullPool)
     with server.begin() as connection:
@@ -72,6 +81,12 @@ def new_database(maria: MariaServer) -> str:
     engine = create_database(url.render_as_string(hide_password=False))
     migrate(engine)
     engine.dispose()
+    users = {f"{name}-{service}": own for service, own in rights.SERVICES.items()}
+    with server.begin() as connection:
+        for user in users:
+            connection.execute(text(f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'"))
+        for statement in grant_statements(name, users):
+            connection.execute(text(statement))
     return url.render_as_string(hide_password=False)
 
 
@@ -131,6 +146,7 @@ class Stack:
         slack: FakeSlack | None = None,
         duo: FakeDuo | None = None,
         http_events: bool = False,
+        own_users: bool = True,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="securitybot-stack-"))
         self.amqp_url, self.database_url = amqp_url, database_url
@@ -141,6 +157,8 @@ class Stack:
         self.processes: dict[str, ServiceProcess] = {}
         self.more: dict[str, str] = {}
         """Environment of the processes that are started from now on."""
+        self.own_users = own_users
+        """Whether each service runs with its own rights only, as in production."""
         self._http_events = http_events
         self._ports = {name: free_port() for name in SERVICES}
         self._secrets: set[str] = set()
@@ -203,10 +221,20 @@ class Stack:
             port = self._ports[name] if replica == 0 else free_port()
             key = f"{name}-{replica}" if replica else name
             whole = [*command, "run", name]
-            process = ServiceProcess(whole, self.environment(port) | more, self.folder / f"{key}.log", port)
+            environment = self.environment(port) | self._own_users(name) | more
+            process = ServiceProcess(whole, environment, self.folder / f"{key}.log", port)
             self.processes[key] = process
             started.append(process)
         return started
+
+    def _own_users(self, service: str) -> dict[str, str]:
+        """Return the settings with which a service has only its own rights; through a proxy it is the administrator."""
+        urls = {"SECURITYBOT_AMQP_URL": self.amqp_url, "SECURITYBOT_DATABASE_URL": self.database_url}
+        return {
+            name: (url := make_url(value)).set(username=f"{url.username}-{service}").render_as_string(False)
+            for name, value in urls.items()
+            if self.own_users and name not in self.more
+        }
 
     def wait_ready(self) -> None:
         """Wait until every process that should run can work."""

@@ -94,6 +94,10 @@ class KombuBus:
         """See `Bus.connected`: whether the last operation worked."""
         return self._reachable and not self._closed
 
+    def problem(self) -> str | None:
+        """See `Bus.problem`."""
+        return None if self.connected() else "not connected"
+
     def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """See `Bus.depths`."""
         with self._lock, self._translated() as channel:

@@ -94,7 +94,10 @@ class Bus(Protocol):
         """Start consuming; at most `prefetch` deliveries are unacknowledged at a time."""
 
     def connected(self) -> bool:
-        """Tell whether the broker is reachable now (for /readyz)."""
+        """Tell whether the broker takes publications now."""
+
+    def problem(self) -> str | None:
+        """Return why it cannot publish, or cannot consume what it was told to; None: all is well (for /readyz)."""
 
     def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """Return how many messages wait in each queue.

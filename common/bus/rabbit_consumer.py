@@ -46,6 +46,8 @@ class RabbitConsumer:
         self._channel: Any = None
         self._unacknowledged: dict[int, None] = {}
         """Delivery tags of this generation, in order of arrival."""
+        self._not_consuming: dict[str, str] = dict.fromkeys(queues, "not connected yet")
+        """Queues that it should consume and does not, with the cause."""
         self._link = Link(io, parameters, self, topology)
         io.call(self._link.connect)
 
@@ -83,6 +85,12 @@ class RabbitConsumer:
         self._io.call(self._link.close)
         self._link.closed.wait(CONNECT_SECONDS)
 
+    def problem(self) -> str | None:
+        """Return what it should consume and cannot, and why."""
+        if self._closed:
+            return None
+        return next((f"cannot consume {queue}: {cause}" for queue, cause in self._not_consuming.copy().items()), None)
+
     # --- the loop's thread --------------------------------------------------------------------------------------
 
     def channel_opened(self, channel: Any) -> None:
@@ -91,11 +99,14 @@ class RabbitConsumer:
         channel.add_on_cancel_callback(lambda _: channel.close(reply_text="the broker cancelled the consumer"))
         channel.basic_qos(prefetch_count=self._prefetch)
         for queue in self._queues:
-            channel.basic_consume(queue, partial(self._on_message, queue))
+            channel.basic_consume(queue, partial(self._on_message, queue), callback=partial(self._consuming, queue))
+
+    def _consuming(self, queue: str, _frame: Any) -> None:
+        self._not_consuming.pop(queue, None)
 
     def channel_lost(self, cause: str) -> None:
         """Forget what that channel brought."""
-        del cause
+        self._not_consuming = dict.fromkeys(self._queues, cause)
         self._channel = None
         self._unacknowledged.clear()
         with self._changed:

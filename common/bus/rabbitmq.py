@@ -78,6 +78,15 @@ class RabbitBus:
         link = self._publisher.link if self._publisher is not None else None
         return link is not None and link.ready and not link.blocked and not self._closed
 
+    def problem(self) -> str | None:
+        """See `Bus.problem`."""
+        if not self.connected():
+            link = self._publisher.link if self._publisher is not None else None
+            if link is None:
+                return "not connected yet"
+            return "the broker blocks publishing (memory or disk alarm)" if link.blocked else link.cause
+        return next((problem for consumer in self._consumers if (problem := consumer.problem())), None)
+
     def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """See `Bus.depths`."""
         replies = self._ask(depth_steps(queues))

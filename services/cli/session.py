@@ -119,6 +119,10 @@ class OutboxOnly:
         """Tell that there is no broker."""
         return False
 
+    def problem(self) -> str | None:
+        """Nothing is expected of it."""
+        return None
+
     def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """There are no queues."""
         return dict.fromkeys(queues, 0)

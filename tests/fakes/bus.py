@@ -42,6 +42,10 @@ class BreakableBus:
         """Tell what the real one says."""
         return self._bus.connected()
 
+    def problem(self) -> str | None:
+        """Tell what the real one says."""
+        return self._bus.problem()
+
     def depths(self, queues: Sequence[str]) -> dict[str, int]:
         """Tell what the real one says."""
         return self._bus.depths(queues)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from common.bus.port import Delivery
 from common.bus.rabbit_steps import ACCESS_REFUSED
 from common.bus.rabbitmq import RabbitBus
-from common.errors import BusUnavailable
+from common.codec import decode
+from common.errors import BadMessage, BusUnavailable
 from common.messages import ALL_MESSAGES
 from common.records.tables import Base
 from common.rights import SERVICES
@@ -28,6 +31,7 @@ from tests.person import Person
 from tests.servers import MariaServer, RabbitServer
 from tests.stack import SERVICES as STARTED
 from tests.stack import Stack
+from tests.waiting import eventually
 
 DENIED = (1044, 1142, 1143, 1227)
 """Access denied: to a database, a table, a column, or for want of a global privilege."""
@@ -212,6 +216,55 @@ def test_a_service_finds_its_topology_without_the_right_to_declare_it(deployment
     bus.close()
 
 
+def test_a_second_routing_key_in_a_header_does_not_get_round_the_rights(deployment: Deployment) -> None:
+    """Sender-selected distribution (`CC`) routes by more keys than the one that old brokers check the right for."""
+    connection = pika.BlockingConnection(pika.URLParameters(deployment.amqp("chat-gateway")))
+    channel = connection.channel()
+    properties = pika.BasicProperties(message_id="cc", type="AuthenticationSettled", headers={"CC": ["AlertAccepted"]})
+    channel.confirm_delivery()
+    with contextlib.suppress(pika.exceptions.ChannelClosedByBroker):  # a new broker refuses it
+        channel.basic_publish(EVENTS, "PersonLookedUp", b"{}", properties)
+        method, got, _ = _next(deployment, "securitybot.dispatcher", "cc")
+        delivery = Delivery(
+            "securitybot.dispatcher", EVENTS, method.routing_key, b"{}", "cc", got.type, None, {"version": 1}, None,
+            redelivered=False, tag=None,
+        )  # fmt: skip
+        with pytest.raises(BadMessage, match="routing key"):
+            decode(delivery)
+    if connection.is_open:
+        connection.close()
+
+
+def _next(deployment: Deployment, queue: str, message_id: str) -> tuple[Any, Any, bytes]:
+    connection = pika.BlockingConnection(pika.URLParameters(deployment.amqp("admin")))
+    channel = connection.channel()
+    while True:
+        method, properties, body = channel.basic_get(queue, auto_ack=True)
+        assert method is not None, f"{message_id} is not in {queue}"
+        if properties.message_id == message_id:
+            connection.close()
+            return method, properties, body
+
+
+def test_a_queue_that_is_gone_makes_its_service_not_ready_and_migrate_brings_it_back(deployment: Deployment) -> None:
+    bus = RabbitBus(deployment.amqp("auth-poller"))
+    bus.declare(TOPOLOGY)
+    consumer = bus.consume(["securitybot.auth-poller"], prefetch=1)
+    eventually(lambda: bus.problem() is None)
+    channel = pika.BlockingConnection(pika.URLParameters(deployment.amqp("admin"))).channel()
+    channel.queue_delete("securitybot.auth-poller")
+    channel.connection.close()
+    problem = eventually(bus.problem)
+    assert "securitybot.auth-poller" in str(problem)
+    eventually(lambda: "NOT_FOUND" in str(bus.problem()))
+    with pytest.raises(BusUnavailable, match="run `securitybot migrate`"):
+        bus.declare(TOPOLOGY)
+    _migrate(deployment)
+    eventually(lambda: bus.problem() is None, 20)
+    consumer.close()
+    bus.close()
+
+
 # --- the record -----------------------------------------------------------------------------------------------------
 
 
@@ -268,7 +321,7 @@ def test_no_service_rewrites_the_history_or_changes_the_schema(deployment: Deplo
 def test_an_alert_goes_all_the_way_with_each_service_under_its_own_users(deployment: Deployment) -> None:
     """~10 s: processes."""
     admin = deployment.amqp("admin"), deployment.database("admin")
-    with Stack(*admin, POLICIES) as stack, Outcomes(admin[0]) as outcomes:
+    with Stack(*admin, POLICIES, own_users=False) as stack, Outcomes(admin[0]) as outcomes:
         for name in STARTED:
             stack.start(
                 name, SECURITYBOT_AMQP_URL=deployment.amqp(name), SECURITYBOT_DATABASE_URL=deployment.database(name)

@@ -45,6 +45,9 @@ class RememberingBus:
     def connected(self) -> bool:
         return True
 
+    def problem(self) -> str | None:
+        return None
+
     def depths(self, queues: Sequence[str]) -> dict[str, int]:
         return dict.fromkeys(queues, 0)
 

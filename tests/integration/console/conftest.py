@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,16 +11,20 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, insert, select, text
 
 from common import api_tokens
 from common.api_tokens import Scope
 from common.bus.embedded import KombuBus
 from common.bus.port import Delivery
 from common.http import HttpServer, create_app
+from common.records.database import create_database
 from common.records.tables import AlertRow, HistoryRow, PersonRow, QuarantineRow
+from common.rights import SERVICES
 from common.service import Runtime
 from common.settings import load_settings
+from common.unit_of_work import Transactions
+from services.cli.database_users import grant_statements
 from services.console.access import Role, csrf_token
 from services.console.desk import Desk
 from services.console.gate import LOOPBACK_COOKIE
@@ -51,10 +56,19 @@ class Visitor:
 class House:
     """The console, its record, and what it publishes."""
 
-    def __init__(self, engine: Engine, bus: KombuBus, demo_name: str | None = None, **settings: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        bus: KombuBus,
+        demo_name: str | None = None,
+        *,
+        own_engine: Engine | None = None,
+        **settings: str,
+    ) -> None:
+        """`own_engine`: with the console's own rights, where the database knows rights."""
         self.engine, self.bus, self.clock = engine, bus, FakeClock()
         given = {f"SECURITYBOT_{name.upper()}": value for name, value in settings.items()}
-        runtime = Runtime(load_settings(given, dotenv=None), bus, engine, self.clock)
+        runtime = Runtime(load_settings(given, dotenv=None), bus, own_engine or engine, self.clock)
         self.desk: Desk = make_desk(runtime, demo_name)
         self.url = f"http://127.0.0.1:{free_port()}"
         self._server = HttpServer(
@@ -81,7 +95,8 @@ class House:
         return Visitor(client, csrf_token(token))
 
     def api(self, scope: Scope = Scope.ADMIN, name: str = "tool") -> httpx.Client:
-        token = self.desk.change(lambda work: api_tokens.create(work, name, scope, "analyst:test"))
+        transactions = Transactions(self.engine, self.bus, self.clock, "analyst:test")
+        token = transactions.run(lambda work: api_tokens.create(work, name, scope, "analyst:test"))
         client = self.browser()
         client.headers["authorization"] = f"Bearer {token}"
         return client
@@ -150,7 +165,7 @@ class Builder:
     made: list[House] = field(default_factory=list)
 
     def __call__(self, demo_name: str | None = None, **settings: str) -> House:
-        house = House(self.engine, self.bus, demo_name, **settings)
+        house = House(self.engine, self.bus, demo_name, own_engine=None, **settings)
         self.made.append(house)
         return house
 
@@ -172,7 +187,20 @@ def house(build: Callable[..., House]) -> House:
 
 @pytest.fixture
 def each_house(engine: Engine, memory_bus: KombuBus) -> Iterator[House]:
-    """The console on SQLite and on MariaDB."""
-    house = House(engine, memory_bus)
+    """The console on SQLite and, with its own rights only, on MariaDB."""
+    own_engine = with_rights_of("console", engine) if engine.dialect.name != "sqlite" else None
+    house = House(engine, memory_bus, own_engine=own_engine)
     yield house
     house.close()
+    if own_engine is not None:
+        own_engine.dispose()
+
+
+def with_rights_of(service: str, engine: Engine) -> Engine:
+    """Return an engine on the same database for a new user that has the rights of `service`."""
+    database, user, password = str(engine.url.database), f"{service}-{secrets.token_hex(4)}", secrets.token_hex(16)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'"))
+        for statement in grant_statements(database, {user: SERVICES[service]}):
+            connection.execute(text(statement))
+    return create_database(engine.url.set(username=user, password=password).render_as_string(hide_password=False))
