@@ -191,9 +191,12 @@ class RabbitServer(_Server):
 
 
 class MariaServer(_Server):
-    """MariaDB that is as durable as in production; root may log in from this machine without a password."""
+    """MariaDB that is as durable as in production; root may log in from this machine without a password.
 
-    def __init__(self) -> None:
+    `tls` (certificate, key and CA as PEM files) lets it take encrypted connections too.
+    """
+
+    def __init__(self, tls: tuple[Path, Path, Path] | None = None) -> None:
         self._binary = find_binary("mariadbd", "mysqld") or ""
         self._installer = find_binary("mariadb-install-db", "mysql_install_db") or ""
         if not self._binary or not self._installer:
@@ -204,6 +207,7 @@ class MariaServer(_Server):
         self.port = free_port()
         self.url = f"mysql+pymysql://root@127.0.0.1:{self.port}"
         self._user = ["--user=root"] if os.geteuid() == 0 else []
+        self._tls = [f"--ssl-{name}={path}" for name, path in zip(("cert", "key", "ca"), tls or (), strict=False)]
 
     def start(self) -> None:
         """Start, or start again; returns when a client can log in."""
@@ -221,7 +225,7 @@ class MariaServer(_Server):
                 self._binary, "--no-defaults", f"--datadir={data}", f"--port={self.port}", "--bind-address=127.0.0.1",
                 f"--socket={self.folder / 'socket'}", f"--pid-file={self.folder / 'pid'}", "--skip-name-resolve",
                 "--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M",
-                *self._user,
+                *self._user, *self._tls,
             ],
             {"HOME": str(self.folder)},
         )  # fmt: skip

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import pika
 from pika.exceptions import AMQPError
 
 from common.errors import ConfigurationError
+from common.tls import client_context, refused_certificate
 
 HEARTBEAT_SECONDS = 30
 CONNECT_SECONDS = 5
@@ -32,8 +32,7 @@ def connection_parameters(url: str) -> pika.ConnectionParameters:
     try:
         parameters = pika.URLParameters(urlunsplit(parts._replace(query=urlencode(options))))
         if parts.scheme == "amqps":
-            context = ssl.create_default_context(cafile=ca_file)
-            parameters.ssl_options = pika.SSLOptions(context, parameters.host)
+            parameters.ssl_options = pika.SSLOptions(client_context(ca_file), parameters.host)
     except (ValueError, TypeError) as error:
         raise ConfigurationError(f"SECURITYBOT_AMQP_URL cannot be used: {type(error).__name__}") from None
     except OSError as error:
@@ -47,6 +46,9 @@ def connection_parameters(url: str) -> pika.ConnectionParameters:
 
 def describe(reason: BaseException) -> str:
     """Return one line that tells why a connection or channel is gone, dug out of pika's nested exceptions."""
+    refused = refused_certificate(reason, "`cafile` in SECURITYBOT_AMQP_URL")
+    if refused:
+        return refused
     nested = [*getattr(reason, "exceptions", ()), getattr(reason, "exception", None), *reason.args]
     for inner in reversed(nested):
         if isinstance(inner, BaseException) and inner is not reason:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     DatabaseError,
@@ -17,7 +18,8 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from common.errors import DatabaseUnavailable
+from common.errors import ConfigurationError, DatabaseUnavailable
+from common.tls import SYSTEM, client_context, refused_certificate
 
 POOL_SIZE = 8
 CONNECT_SECONDS = 5
@@ -30,6 +32,9 @@ def create_database(url: str) -> Engine:
 
     MySQL and MariaDB: READ COMMITTED, which takes fewer gap locks and so meets fewer deadlocks. SQLite: write-ahead
     log, and transactions that take the write lock at their start, so that two of them never deadlock.
+
+    Raises:
+        ConfigurationError: an option of the URL is unknown, or names a file that cannot be used.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -37,6 +42,7 @@ def create_database(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
+    parsed, tls = _tls(parsed)
     return create_engine(
         parsed,
         isolation_level="READ COMMITTED",
@@ -50,8 +56,34 @@ def create_database(url: str) -> Engine:
             "read_timeout": STATEMENT_SECONDS,
             "write_timeout": STATEMENT_SECONDS,
             "charset": "utf8mb4",
+            **tls,
         },
     )
+
+
+def _tls(url: URL) -> tuple[URL, dict[str, ssl.SSLContext]]:
+    """Take the TLS options out of `url` and return what PyMySQL is to be given for them.
+
+    With `ssl_ca` the server has to speak TLS with a certificate of that authority for its host name; without, the
+    connection is encrypted where the server can, and nothing is checked.
+    """
+    options = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
+    unknown = sorted(set(options) - {"ssl_ca", "ssl_cert", "ssl_key", "unix_socket"})
+    if unknown:
+        raise ConfigurationError(
+            f"SECURITYBOT_DATABASE_URL has the option {unknown[0]!r}; there are ssl_ca (a file, or `{SYSTEM}`), "
+            "ssl_cert, ssl_key and unix_socket"
+        )
+    files = [options.get(name) for name in ("ssl_ca", "ssl_cert", "ssl_key")]
+    if not any(files):
+        return url, {}
+    try:
+        context = client_context(files[0], files[1], files[2])
+    except OSError as error:
+        raise ConfigurationError(
+            f"SECURITYBOT_DATABASE_URL: {', '.join(name for name in files if name)} cannot be used: {error}"
+        ) from None
+    return url.difference_update_query(["ssl_ca", "ssl_cert", "ssl_key"]), {"ssl": context}
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -79,4 +111,8 @@ def translated_errors() -> Iterator[None]:
 
 def _one_line(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
+    socket_error = getattr(cause, "original_exception", None)  # PyMySQL's
+    refused = refused_certificate(socket_error, "`ssl_ca` in SECURITYBOT_DATABASE_URL")
+    if refused:
+        return refused
     return f"{type(cause).__name__}: {cause}".splitlines()[0][:300]
