@@ -13,7 +13,15 @@ from sqlalchemy import ColumnElement, bindparam, func, select
 
 from common import metrics
 from common.alerts import Status
-from common.records.tables import AlertRow, AuthRequestRow, ChatDeliveryRow, OutboxRow, QuarantineRow, UtcTime
+from common.records.tables import (
+    AlertRow,
+    AuthRequestRow,
+    ChatDeliveryRow,
+    OutboxRow,
+    QuarantineRow,
+    ReportRow,
+    UtcTime,
+)
 from common.unit_of_work import UnitOfWork
 from common.worker import Tick
 
@@ -39,6 +47,7 @@ OVERDUE = Backlog("overdue", AlertRow.escalate_at, _NO_VERDICT & (AlertRow.escal
 """Alerts whose time is up and which the watchdog has not given to the team: there should never be one for long."""
 TEAM = Backlog("team", AlertRow.received_at, AlertRow.status == Status.VERIFYING)
 QUARANTINE = Backlog("quarantine", QuarantineRow.received_at, QuarantineRow.state == "waiting")
+REPORTS = Backlog("report", ReportRow.created_at, ReportRow.content.is_not(None))
 OUTBOX = Backlog("outbox", OutboxRow.created_at, None)
 DELIVERIES = Backlog("delivery", ChatDeliveryRow.created_at, ChatDeliveryRow.state == "pending")
 PUSHES = Backlog("push", AuthRequestRow.created_at, AuthRequestRow.state != "settled")

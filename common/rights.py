@@ -101,6 +101,7 @@ DISPATCHER = Rights(
         "ignored": CHANGE,
         "chat_deliveries": READ,
         "history_seals": ADD,
+        "reports": TAKE_AWAY,
         "progress": CHANGE,
     },
 )

@@ -117,6 +117,7 @@ class Texts(BaseModel):
 
     # the reporting channel
     report_resolution: Annotated[str, Takes("person", "resolution", "title", "count")]
+    report_many: Annotated[str, Takes("count")]
     report_fraud: Annotated[str, Takes("person")]
     report_stop: Annotated[str, Takes("person", "until", "proof")]
     report_ignore: Annotated[str, Takes("person", "title", "until", "proof")]

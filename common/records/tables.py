@@ -231,6 +231,23 @@ class ChatDeliveryRow(Base):
     completed_at: Mapped[datetime | None]
 
 
+class ReportRow(Base):
+    """A report that waits until its channel has room, or a message of reports that is sent and not posted yet."""
+
+    __tablename__ = "reports"
+    __table_args__ = (Index("ix_reports_channel", "channel", "urgency", "id"), _MYSQL)
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    channel: Mapped[str] = mapped_column(_Id)
+    urgency: Mapped[int]
+    """0 (low) to 3 (critical)."""
+    content: Mapped[dict[str, Any] | None]
+    """Of a report that waits."""
+    message_id: Mapped[str | None] = mapped_column(_Id)
+    """Of a message that is sent."""
+    about: Mapped[str | None] = mapped_column(HexHash)
+    created_at: Mapped[datetime]
+
+
 class AuthRequestRow(Base):
     """A second-factor request in flight, so that a restart goes on polling and sends no second push."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from common.alerts import Severity
 from common.ids import derived_id
 from common.logs import get_logger
 from common.messages import ChatContent, Recipient, SendChatMessage, UpdateChatMessage
@@ -11,6 +12,7 @@ from services.dispatcher.configuration import Configuration
 from services.dispatcher.decisions import Ask, Refresh, Retell, Tell
 from services.dispatcher.desk import Desk
 from services.dispatcher.owners import Person
+from services.dispatcher.reports import Reports
 
 log = get_logger(__name__)
 
@@ -21,6 +23,7 @@ class Mail:
     def __init__(self, desk: Desk, config: Configuration) -> None:
         self._desk = desk
         self._config = config
+        self._reports = Reports(desk.work)
 
     def ask(self, person: Person, ask: Ask) -> None:
         """Show a question's card."""
@@ -55,17 +58,21 @@ class Mail:
     def report_about(self, person: Person, text: str, **values: str) -> None:
         """Tell the reporting channel something about a person."""
         content = self._config.wording.plain(text, {"person": self.name(person)} | values)
-        self.report(content)
+        self.report(content, urgency=(Severity.CRITICAL if text == "report_fraud" else Severity.LOW).rank)
 
-    def report(self, content: ChatContent, channel: str | None = None, about: str | None = None) -> None:
-        """Tell the reporting channel. Without one the report stays in the history, and a log line says so."""
+    def report(
+        self, content: ChatContent, channel: str | None = None, about: str | None = None, *, urgency: int
+    ) -> None:
+        """Tell the reporting channel. Without one the report stays in the history, and a log line says so.
+
+        `urgency`: a severity's rank; where many reports wait, the most urgent go first.
+        """
         channel = channel or self._config.reporting_channel
         if channel is None:
             log.warning("no_reporting_channel", alert=about, hint="set SECURITYBOT_REPORTING_CHANNEL")
             self._desk.work.note("report_without_channel", alert=about, summary=content.summary)
             return
-        message = SendChatMessage(recipient=Recipient(kind="channel", id=channel), sequence=0, content=content)
-        self._desk.work.emit(message, about=about)
+        self._reports.tell(channel, content, about, urgency)
 
     def name(self, person: Person) -> str:
         """Return how the team is told who it is: a display name alone could be anybody's."""

@@ -103,7 +103,7 @@ class Verdicts:
         if who != rows[0].owner:
             who = f"{who} ({rows[0].owner})"
         content = self._config.wording.report(first, verdict.resolution, who, verdict.comment, count=len(rows))
-        self._mail.report(content, policy.channel, about=rows[0].hash)
+        self._mail.report(content, policy.channel, about=rows[0].hash, urgency=severity.rank)
 
 
 def alert_of(row: Row[Any]) -> Alert:

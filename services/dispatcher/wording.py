@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from common.alerts import Resolution
@@ -12,6 +13,19 @@ from common.messages import ChatContent, Part
 from common.texts import Texts
 from services.dispatcher.chat_commands import Commands
 from services.dispatcher.conversation_state import AskedAlert, Question
+
+MOST_TOGETHER = 20
+"""Reports in one message: with a link each, 41 of Slack's 50 blocks."""
+MOST_TEXT_TOGETHER = 8_000
+"""Characters of all of them, links included: Slack's adapter shows 10,000 of a message, and cuts what is more."""
+MOST_OF_LINE = 400
+
+
+class Told(NamedTuple):
+    """A report that waits, and the hash of its (first) alert."""
+
+    content: ChatContent
+    about: str | None
 
 
 class Wording:
@@ -65,8 +79,41 @@ class Wording:
             parts.append(Part(kind="link", text=self.texts.question_link, url=alert.url))
         return ChatContent(summary=summary, parts=tuple(parts))
 
+    def together(self, reports: Sequence[Told]) -> tuple[ChatContent, int]:
+        """Return one message for the first of `reports`, and for how many; a single one stays as it is."""
+        parts: list[Part] = []
+        used = count = 0
+        for report in reports[:MOST_TOGETHER]:
+            entry = _entry(report)
+            used += sum(len(part.text) + len(part.url or "") for part in entry)
+            if count and used > MOST_TEXT_TOGETHER:
+                break
+            parts += entry
+            count += 1
+        if count == 1:
+            return reports[0].content, 1
+        summary = self.texts.render("report_many", count=str(count))
+        return ChatContent(summary=summary, parts=(Part(kind="text", text=summary), *parts)), count
+
     def _help(self, *, everything: bool) -> ChatContent:
         shown = [words for _, words in self._commands.all() if everything or not words.hidden]
         facts = tuple((words.words[0], words.help) for words in shown)
         parts = (Part(kind="text", text=self.texts.help), Part(kind="facts", facts=facts))
         return ChatContent(summary=self.texts.help, parts=parts)
+
+
+def _entry(report: Told) -> list[Part]:
+    """Return a report's summary, its facts and the id of its alert in a line each, and its link.
+
+    A line of a stranger's must not look like another report: white space is one space.
+    """
+    content = report.content
+    facts = [f"{label}: {value}" for part in content.parts for label, value in part.facts[1:]]
+    lines = [content.summary, " · ".join([*facts, *([report.about[:12]] if report.about else [])])]
+    text = "\n".join(_cut(" ".join(line.split())) for line in lines if line)
+    links = [part for part in content.parts if part.kind == "link"]
+    return [Part(kind="text", text=f"• {text}"), *links]
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= MOST_OF_LINE else line[: MOST_OF_LINE - 1] + "…"

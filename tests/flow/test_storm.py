@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from common.messages import ReplyReceived
 from tests.flow.conftest import both
-from tests.flow.town import ALICE, Town
+from tests.flow.town import ALICE, CHANNEL, Town
 
 
 @both
@@ -31,6 +32,27 @@ def test_the_channel_hears_of_a_storm_once(town: Town) -> None:
     (report,) = town.reports()
     assert report.endswith("(30)")
     assert len(town.outcomes) == 30
+
+
+@both
+def test_when_sixty_people_deny_at_once_the_channel_hears_of_each_in_a_handful_of_messages(town: Town) -> None:
+    people = [(f"U{number}", f"person{number:02}") for number in range(60)]
+    for person_id, name in people:
+        town.add_person(person_id, name)
+        town.publish(owner=name)
+    town.settle()
+    for person_id, _ in people:
+        town.tell(ReplyReceived(person_id=person_id, text="no", received_at=town.clock.now()))
+    town.settle()
+
+    town.pass_time(timedelta(seconds=1))
+    for _ in range(5):
+        town.pass_time(timedelta(seconds=1))
+
+    texts = [shown.text + shown.content.summary for shown in town.chat.to(CHANNEL)]
+    assert [sum(f"({name}): denied" in text for text in texts) for _, name in people] == [1] * 60
+    assert len(texts) <= 3 + 3
+    assert len(town.outcomes) == 60
 
 
 def test_the_card_is_refreshed_seldom_and_then_shows_the_count(town: Town) -> None:

@@ -52,6 +52,7 @@ from common.worker import BATCH, Worker
 from services.dispatcher.configuration import Configuration, load_configuration
 from services.dispatcher.deadlines import Deadlines
 from services.dispatcher.handlers import DispatcherHandler
+from services.dispatcher.reports import Reporting
 from services.ingest.handlers import IntakeHandler
 from tests.fakes.clock import FakeClock
 
@@ -223,7 +224,7 @@ class Town:
         """Build ingest and dispatcher, as their processes do; again after `stop_services` for a restart."""
         transactions = Transactions(self.engine, self.bus, self.clock, "ingest")
         self._ingest = Worker(IntakeHandler(self.clock), self.bus, transactions)
-        self._ticks = Deadlines(self.config).ticks()
+        self._ticks = (*Deadlines(self.config).ticks(), *Reporting(self.config.wording).ticks())
         self.transactions = Transactions(self.engine, self.bus, self.clock, "dispatcher")
         self._dispatcher = Worker(DispatcherHandler(self.config), self.bus, self.transactions)
         for worker in (self._ingest, self._dispatcher):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from common.alerts import Alert, Resolution
 from common.messages import Part
+from services.chat_gateway.slack.blocks import render
 from services.dispatcher.chat_commands import Meaning, parse
 from services.dispatcher.conversation import ANSWERS, SIMULATED_PUSH
 from services.dispatcher.conversation_state import REASON_SHOWN, AskedAlert, Question
+from services.dispatcher.wording import Told
 from tests.unit.dispatcher.test_chat_commands import SHIPPED as COMMANDS
 from tests.unit.dispatcher.world import OFFICE, START, WORDING, asked_alert
 
@@ -104,6 +107,54 @@ def test_a_report_says_who_what_how_many_and_their_words() -> None:
     assert report.summary == "Alice (alice): wrong person: sudo (3)"
     assert "Their words" not in dict(next(part.facts for part in report.parts if part.kind == "facts"))
     assert report.buttons == ()
+
+
+WORDS = st.text(max_size=700) | st.just(HOSTILE)
+REPORTS = st.lists(st.tuples(WORDS, WORDS, st.none() | st.integers(10, 2000)), min_size=1, max_size=30)
+
+
+def a_report(number: int, title: str, said: str, url: int | None) -> Told:
+    alert = asked_alert(number).model_copy(
+        update={"title": f"{number}: {title}", "url": url and f"https://siem.example/{'x' * url}"}
+    )
+    return Told(WORDING.report(alert, Resolution.DENIED, "Alice (alice)", said, count=1), f"{number:064x}")
+
+
+@given(REPORTS)
+def test_reports_that_are_told_together_are_all_to_be_seen_in_slack(given: list[tuple[str, str, int | None]]) -> None:
+    reports = [a_report(number, *fields) for number, fields in enumerate(given, 100)]
+    told = 0
+    while told < len(reports):
+        content, count = WORDING.together(reports[told:])
+        _, blocks = render(content)
+        shown = json.dumps(blocks)
+        assert count >= 1
+        assert len(blocks) == len(content.parts) <= 50
+        assert all(f"denied: {100 + number}:" in shown for number in range(told, told + count))
+        if count > 1:
+            assert content.summary == f"{count} reports in one, the most urgent first:"
+            assert all("…" not in part.text or len(part.text) > 400 for part in content.parts if "…" not in str(given))
+        told += count
+
+
+def test_a_report_among_others_has_its_facts_its_alerts_id_and_its_link_and_cannot_look_like_two() -> None:
+    first = a_report(1, "sudo", "not me\n• Bob (bob): denied: nothing to see", 10)
+    content, count = WORDING.together([first, a_report(2, "log-in", "", None)])
+
+    assert count == 2
+    assert [part.kind for part in content.parts] == ["text", "text", "link", "text"]
+    assert content.parts[1].text.splitlines() == [
+        "• Alice (alice): denied: 1: sudo (1)",
+        "Their words: not me • Bob (bob): denied: nothing to see · Severity: medium · What: somebody did it · "
+        + "0" * 12,
+    ]
+    assert content.parts[3].text.splitlines()[1] == f"Severity: medium · What: somebody did it · {'0' * 12}"
+
+
+def test_one_report_stays_as_it_is() -> None:
+    report = a_report(1, "sudo", "", None)
+
+    assert WORDING.together([report]) == (report.content, 1)
 
 
 def test_every_button_that_is_ever_shown_is_understood_and_says_what_its_word_says() -> None:
