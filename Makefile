@@ -1,4 +1,4 @@
-.PHONY: help demo test check format lock docs bench faults clean
+.PHONY: help demo test check audit format lock docs bench faults clean
 
 help:  ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -18,6 +18,10 @@ check:  ## Formatting, lint, types and the import contracts
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+audit:  ## Known vulnerabilities of what the lock files pin (AUDIT=required: fail where that cannot be asked)
+	@scripts/venv dev
+	@.venv/bin/python -m scripts.audit
 
 format:  ## Let ruff format and mend what it can
 	@scripts/venv dev
