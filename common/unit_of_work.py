@@ -10,10 +10,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Insert, and_, bindparam, delete, insert, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, and_, bindparam, delete, or_, select, true
 
 from common import failpoints, metrics
 from common.bus.port import Bus, Publication
@@ -23,6 +22,7 @@ from common.errors import BusUnavailable
 from common.ids import new_id
 from common.logs import get_logger
 from common.messages import Message
+from common.records.bulk import Insert, Write, write
 from common.records.database import translated_errors
 from common.records.tables import Base, HistoryRow, OutboxRow
 from common.rights import rights_of_transactions
@@ -48,11 +48,16 @@ class UnitOfWork:
         self.outgoing: list[tuple[str, Publication]] = []
         """Outbox id and publication, in the order in which they were decided."""
         self._rows: dict[type[Base], list[dict[str, Any]]] = {}
+        self._writes: list[Write] = []
         self._after_commit: list[Callable[[], None]] = []
 
     def insert(self, table: type[Base], **values: Any) -> None:
         """Add a row; all rows of a table are written with one statement at the end. What is not given is NULL."""
         self._rows.setdefault(table, []).append(values)
+
+    def write(self, write: Write) -> None:
+        """Add rows that are changed or replaced; they go out with the inserts, before them."""
+        self._writes.append(write)
 
     def emit(
         self, message: Message, *, owner: str | None = None, about: str | None = None, message_id: str | None = None
@@ -101,9 +106,9 @@ class UnitOfWork:
 
     def flush(self) -> None:
         """Write the rows added so far, so that a later query of this transaction sees them."""
+        writes, self._writes = self._writes, []
         rows, self._rows = self._rows, {}
-        for table, values in rows.items():
-            self.connection.execute(_insert(table), _same_keys(values))
+        write(self.connection, *writes, *(Insert(table, _same_keys(values)) for table, values in rows.items()))
 
     def finish(self) -> None:
         """Write everything that is left, the outbox rows last."""
@@ -113,18 +118,12 @@ class UnitOfWork:
 
     def writes(self) -> bool:
         """Tell whether there is anything that `finish` has to write."""
-        return bool(self.outgoing or self._rows)
+        return bool(self.outgoing or self._rows or self._writes)
 
     def committed(self) -> None:
         """Run what waited for the commit."""
         for action in self._after_commit:
             action()
-
-
-@cache
-def _insert(table: type[Base]) -> Insert:
-    """Building a statement costs as much as running it: each is built once."""
-    return insert(table)
 
 
 def _same_keys(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

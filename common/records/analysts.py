@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, delete, select, update
 
 from common.errors import ChangeRefused, ConfigurationError
+from common.records.bulk import Upsert, write
 from common.records.tables import AnalystRow, SessionRow
-from common.records.upsert import upsert
 from common.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def add_analyst(work: UnitOfWork, name: str, role: str, password: str, actor: st
         "name": name, "role": role, "password_hash": _hasher().hash(password), "created_at": work.now,
         "removed_at": None,
     }  # fmt: skip
-    upsert(work.connection, AnalystRow, [values])
+    write(work.connection, Upsert(AnalystRow, [values]))
     _end_sessions(work, name)
     work.note("analyst_added", actor=actor, name=name, role=role)
 

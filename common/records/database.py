@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pymysql.constants import CLIENT
+from pymysql.cursors import Cursor
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
@@ -56,9 +58,22 @@ def create_database(url: str) -> Engine:
             "read_timeout": STATEMENT_SECONDS,
             "write_timeout": STATEMENT_SECONDS,
             "charset": "utf8mb4",
+            "client_flag": CLIENT.MULTI_STATEMENTS,  # for `common.records.bulk`, which quotes every value
+            "cursorclass": AllResults,
             **tls,
         },
     )
+
+
+class AllResults(Cursor):
+    """Reads the results of all statements of a query, so that `execute` raises the error of a later one too."""
+
+    def execute(self, query: str, args: Any = None) -> int:
+        """See `Cursor`; returns the rows of the first statement."""
+        count: int = super().execute(query, args)
+        while self.nextset():
+            pass
+        return count
 
 
 def _tls(url: URL) -> tuple[URL, dict[str, ssl.SSLContext]]:

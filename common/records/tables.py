@@ -118,7 +118,7 @@ class AlertRow(Base):
     event_time: Mapped[datetime]
     received_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
-    occurrences: Mapped[int] = mapped_column(default=1)
+    occurrences: Mapped[int]
     status: Mapped[str] = mapped_column(String(16))
     person_id: Mapped[str | None] = mapped_column(_Id)
     """Chat id of the person who is or was asked."""
@@ -341,10 +341,13 @@ class InboxRow(Base):
 
 
 class OutboxRow(Base):
-    """Messages decided in a transaction and not yet known to be safe at the broker."""
+    """Messages decided in a transaction and not yet known to be safe at the broker.
+
+    No index but the primary key: every message comes and goes here, and few are here at a time.
+    """
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("ix_outbox_created", "created_at"), Index("ix_outbox_message", "message_id"), _MYSQL)
+    __table_args__ = (_MYSQL,)
     id: Mapped[str] = mapped_column(_Id, primary_key=True)
     """UUIDv7: the order in which they were decided."""
     message_id: Mapped[str] = mapped_column(String(255))

@@ -9,8 +9,8 @@ from sqlalchemy import select, update
 
 from common.alerts import Status
 from common.errors import ChangeRefused
+from common.records.bulk import Upsert
 from common.records.tables import AlertRow, TriageRow
-from common.records.upsert import upsert
 from common.unit_of_work import UnitOfWork
 
 VERDICTS = ("benign", "incident")
@@ -25,7 +25,7 @@ def take(work: UnitOfWork, digest: str, actor: str) -> None:
         ChangeRefused: there is none, or it does not wait for the team.
     """
     _waiting(work, [digest])
-    upsert(work.connection, TriageRow, [{"alert_hash": digest, "taken_by": actor, "taken_at": work.now}])
+    work.write(Upsert(TriageRow, [{"alert_hash": digest, "taken_by": actor, "taken_at": work.now}]))
     work.note("taken", alert=digest, actor=actor)
 
 
@@ -54,11 +54,7 @@ def close(work: UnitOfWork, digests: Sequence[str], verdict: str, text: str, act
     work.connection.execute(
         update(AlertRow).where(AlertRow.hash.in_(hashes)).values(status=Status.CLOSED.value, closed_at=work.now)
     )
-    upsert(
-        work.connection,
-        TriageRow,
-        [{"alert_hash": digest, "verdict": verdict, "closed_by": actor} for digest in hashes],
-    )
+    work.write(Upsert(TriageRow, [{"alert_hash": digest, "verdict": verdict, "closed_by": actor} for digest in hashes]))
     for row in rows:
         work.note("closed", alert=row.hash, person=row.person_id, actor=actor, verdict=verdict, comment=words)
     return len(rows)

@@ -208,8 +208,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         **MYSQL,
     )
-    op.create_index("ix_outbox_created", "outbox", ["created_at"])
-    op.create_index("ix_outbox_message", "outbox", ["message_id"])
 
     op.create_table(
         "people",
@@ -258,8 +256,6 @@ def downgrade() -> None:
     op.drop_index("ix_people_email", table_name="people")
 
     op.drop_table("people")
-    op.drop_index("ix_outbox_message", table_name="outbox")
-    op.drop_index("ix_outbox_created", table_name="outbox")
 
     op.drop_table("outbox")
     op.drop_index("ix_inbox_handled", table_name="inbox")

@@ -15,7 +15,7 @@ from sqlalchemy import BindParameter, bindparam, func, or_, select, update
 
 from common.ids import derived_id
 from common.messages import DELIVERED_LATE, ChatContent, ChatMessageDelivered, ChatMessageUndeliverable, PersonLookedUp
-from common.records.bulk import update_many
+from common.records.bulk import Update
 from common.records.tables import ChatDeliveryRow as Row
 from common.unit_of_work import UnitOfWork
 from services.chat_gateway.jobs import Job, Outcome
@@ -152,7 +152,7 @@ class Deliveries:
     def complete(self, work: UnitOfWork, outcomes: Sequence[Outcome]) -> None:
         """Write how calls ended, and tell the dispatcher what it has to know."""
         results = [_result(outcome) for outcome in outcomes]
-        update_many(work.connection, Row, "message_id", results, only_if=("state", "pending"))
+        work.write(Update(Row, results, key="message_id", only_if=("state", "pending")))
         for outcome in outcomes:
             _tell(work, outcome)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Row, bindparam, case, insert, literal, null, select, union_all, update
+from sqlalchemy import BindParameter, Row, bindparam, case, literal, null, select, union_all, update
 
 from common.alerts import Status
-from common.records.bulk import update_many
+from common.records.bulk import Insert, Update, Upsert, write
 from common.records.tables import AlertRow, BlacklistRow, ChatDeliveryRow, ConversationRow, IgnoredRow, PersonRow
-from common.records.upsert import upsert
 from common.unit_of_work import UnitOfWork
 from services.dispatcher.conversation_state import Conversation
 from services.dispatcher.owners import Directory, Person
@@ -26,10 +25,12 @@ _people, _talks = PersonRow.__table__, ConversationRow.__table__
 _black, _ignored = BlacklistRow.__table__, IgnoredRow.__table__
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
 _NOW = bindparam("now", type_=_black.c.until.type)
+_PERSON = select(*(_people.c[field.name] for field in fields(Person)))
+_NAMES: BindParameter[str] = bindparam("names", expanding=True)
 _PEOPLE = union_all(
-    select(_people).where(_people.c.chat_id.in_(_IDS)),
-    select(_people).where(_people.c.username.in_(bindparam("names", expanding=True))),
-    select(_people).where(_people.c.email.in_(bindparam("names", expanding=True))),
+    _PERSON.where(_people.c.chat_id.in_(_IDS)),
+    _PERSON.where(_people.c.username.in_(_NAMES)),
+    _PERSON.where(_people.c.email.in_(_NAMES)),
 )
 _CONVERSATIONS = select(_talks).where(_talks.c.person_id.in_(_IDS)).order_by(_talks.c.person_id).with_for_update()
 _SILENCES = union_all(
@@ -81,9 +82,7 @@ class Desk:
         lowered = {handle.lower().removeprefix("@") for handle in wanted}
         rows = self.work.connection.execute(_PEOPLE, {"ids": sorted(wanted), "names": sorted(lowered)})
         for row in rows:
-            self._people[row.chat_id] = Person(
-                row.chat_id, row.username, row.email, row.display_name, row.time_zone, row.active
-            )
+            self._people[row.chat_id] = Person(*row)
         self.directory = Directory(self._people.values())
 
     def load_conversations(self, person_ids: Iterable[str]) -> None:
@@ -247,18 +246,21 @@ class Desk:
 
     def write_alerts(self) -> None:
         """Write the placements so far."""
+        write(self.work.connection, *self._placed())
+
+    def _placed(self) -> list[Update]:
         placements, self._placements = self._placements, []
         by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for placement in placements:
-            by_columns.setdefault(tuple(sorted(placement)), []).append(placement)
-        for rows in by_columns.values():
-            update_many(self.work.connection, AlertRow, "hash", rows)
+            by_columns.setdefault(tuple(placement), []).append(placement)
+        return [Update(AlertRow, rows, key="hash") for rows in by_columns.values()]
 
     # --- saving -----------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
         """Write what has changed. A new conversation that another process wrote first fails, and is done again."""
-        self.write_alerts()
+        for placed in self._placed():
+            self.work.write(placed)
         changed = [loaded for loaded in self._talks.values() if loaded.changed]
         rows = [
             {
@@ -270,12 +272,9 @@ class Desk:
             }
             for loaded in changed
         ]
-        new = [row for row in rows if row["version"] == 1]
-        if new:
-            self.work.connection.execute(insert(ConversationRow), new)
-        upsert(self.work.connection, ConversationRow, [row for row in rows if row["version"] != 1])
+        self.work.write(Insert(ConversationRow, [row for row in rows if row["version"] == 1]))
+        self.work.write(Upsert(ConversationRow, [row for row in rows if row["version"] != 1]))
 
 
 def _severity_rank() -> Any:
-
     return case({"critical": 3, "high": 2, "medium": 1}, value=ALERTS.c.severity, else_=literal(0))

@@ -381,11 +381,11 @@ def test_a_crash_between_inserts_leaves_no_half_alert(town: Town, table: str) ->
     digest = town.publish()
 
     def crash(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if statement.replace("`", "").startswith(f"INSERT INTO {table}"):
-            event.remove(town.engine, "before_cursor_execute", crash)
+        if f"INSERT INTO {table} " in statement.replace("`", ""):
+            event.remove(town.engine, "after_cursor_execute", crash)
             raise Killed
 
-    event.listen(town.engine, "before_cursor_execute", crash)
+    event.listen(town.engine, "after_cursor_execute", crash)
     with pytest.raises(Killed):
         town.settle()
     assert town.rows(AlertRow) == []

@@ -134,7 +134,8 @@ def test_a_batch_costs_few_statements_however_many_alerts_are_in_it(
         *(VALID | {"title": f"new {number}"} for number in range(60)),
     )
     written = [statement for statement in statements if not statement.startswith("BEGIN")]
-    assert len(written) == 5, written
+    apart = 5 if intake.engine.dialect.name == "sqlite" else 3  # a server gets all that is inserted at once
+    assert len(written) == apart, written
 
 
 @pytest.fixture
