@@ -162,6 +162,7 @@ class Stack:
         self._http_events = http_events
         self._ports = {name: free_port() for name in SERVICES}
         self._secrets: set[str] = set()
+        self._history_key = secrets.token_hex(32)
         config = self.folder / "config"
         shutil.copytree(ROOT / "config", config)
         (config / "policies.yaml").write_text(yaml.safe_dump(dict(policies)))
@@ -206,6 +207,7 @@ class Stack:
             "SECURITYBOT_AMQP_URL": self.amqp_url,
             "SECURITYBOT_DATABASE_URL": self.database_url,
             "SECURITYBOT_CONFIG_DIR": str(self.folder / "config"),
+            "SECURITYBOT_HISTORY_KEY": self._history_key,
             "SECURITYBOT_HTTP_PORT": str(port),
         }
         environment = kept | slack | self.duo.settings() | ours | self.more
@@ -310,7 +312,7 @@ class Stack:
 
 
 def _secrets_in(environment: Mapping[str, str]) -> set[str]:
-    names = ("_TOKEN", "_SECRET", "_SKEY")
+    names = ("_TOKEN", "_SECRET", "_SKEY", "_HISTORY_KEY")
     found = {value for name, value in environment.items() if name.startswith("SECURITYBOT_") and name.endswith(names)}
     for name in ("SECURITYBOT_AMQP_URL", "SECURITYBOT_DATABASE_URL"):
         password = make_url(environment[name]).password
