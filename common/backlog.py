@@ -17,6 +17,8 @@ from common.records.tables import (
     AlertRow,
     AuthRequestRow,
     ChatDeliveryRow,
+    HistoryRow,
+    HistorySealRow,
     OutboxRow,
     QuarantineRow,
     ReportRow,
@@ -48,6 +50,11 @@ OVERDUE = Backlog("overdue", AlertRow.escalate_at, _NO_VERDICT & (AlertRow.escal
 TEAM = Backlog("team", AlertRow.received_at, AlertRow.status == Status.VERIFYING)
 QUARANTINE = Backlog("quarantine", QuarantineRow.received_at, QuarantineRow.state == "waiting")
 REPORTS = Backlog("report", ReportRow.created_at, ReportRow.content.is_not(None))
+SEALS = Backlog(
+    "seal",
+    HistoryRow.at,
+    HistoryRow.id > func.coalesce(select(func.max(HistorySealRow.through_id)).scalar_subquery(), 0),
+)
 OUTBOX = Backlog("outbox", OutboxRow.created_at, None)
 DELIVERIES = Backlog("delivery", ChatDeliveryRow.created_at, ChatDeliveryRow.state == "pending")
 PUSHES = Backlog("push", AuthRequestRow.created_at, AuthRequestRow.state != "settled")

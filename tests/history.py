@@ -34,9 +34,13 @@ class History:
 
         self._transactions.run(note)
 
+    def run(self, action: Callable[[UnitOfWork], object]) -> None:
+        """Do something in a transaction of its own."""
+        self._transactions.run(action)
+
     def tick(self, sealing: Sealing) -> None:
         """Let a dispatcher do its periodic work once."""
-        self._transactions.run(sealing.seal)
+        self.run(sealing.seal)
 
     def seal(self, *keys: SealKey, times: int = 4) -> None:
         """Let a dispatcher run for some minutes."""

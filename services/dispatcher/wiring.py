@@ -18,7 +18,9 @@ def build(runtime: Runtime) -> Service:
     config = load_configuration(
         settings.config_dir, second_factor=settings.auth != "none", reporting_channel=settings.reporting_channel
     )
-    measuring = backlog.measuring(backlog.ALERTS, backlog.OVERDUE, backlog.TEAM, backlog.REPORTS, backlog.OUTBOX)
+    measuring = backlog.measuring(
+        backlog.ALERTS, backlog.OVERDUE, backlog.TEAM, backlog.REPORTS, backlog.SEALS, backlog.OUTBOX
+    )
     parts = (Deadlines(config), Reporting(config.wording), Sealing(settings.history_keys()))
     ticks = (*(tick for part in parts for tick in part.ticks()), measuring)
     worker = Worker(DispatcherHandler(config), runtime.bus, runtime.transactions("dispatcher"), ticks)

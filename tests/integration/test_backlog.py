@@ -16,6 +16,7 @@ from common.http import HttpServer, create_app
 from common.records.tables import AlertRow, OutboxRow, QuarantineRow
 from common.unit_of_work import Transactions, UnitOfWork
 from tests.fakes.clock import FakeClock
+from tests.history import History
 
 
 @pytest.fixture
@@ -43,6 +44,20 @@ def waits(what: str) -> tuple[float | None, float | None]:
         REGISTRY.get_sample_value("securitybot_waiting", labels),
         REGISTRY.get_sample_value("securitybot_oldest_waiting_seconds", labels),
     )
+
+
+def test_rows_of_the_history_wait_until_they_are_sealed(engine: Engine, clock: FakeClock) -> None:
+    history = History(engine, clock)
+    measure = backlog.measuring(backlog.SEALS).run
+    history.write(2)
+    clock.advance(timedelta(minutes=3))
+    history.write(1)
+    history.run(measure)
+    assert waits("seal") == (3, 180)
+
+    history.seal()
+    history.run(measure)
+    assert waits("seal") == (0, 0)
 
 
 def test_alerts_are_measured_by_whom_they_wait_for(transactions: Transactions, clock: FakeClock) -> None:
