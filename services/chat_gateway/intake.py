@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from common import failpoints, metrics
 from common.codec import encode
-from common.unit_of_work import Transactions
+from common.logs import get_logger
+from common.unit_of_work import Transactions, UnitOfWork
 from services.chat_gateway.directory import Directory
-from services.chat_gateway.port import Person, Reply
+from services.chat_gateway.port import Attempt, Person, Reply
+
+log = get_logger(__name__)
 
 
 class BusIntake:
@@ -33,3 +36,15 @@ class BusIntake:
     def people(self, people: Sequence[Person]) -> None:
         """Write newcomers and changes to the directory; safe on return. Raises `Temporary` otherwise."""
         self._directory.keep(people)
+
+    def attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Keep in the history what did not count. Raises `Temporary` otherwise."""
+
+        def note(work: UnitOfWork) -> None:
+            for attempt in attempts:
+                work.note("reply_refused", person=attempt.who, reason=attempt.reason, times=attempt.times)
+
+        self._transactions.run(note)
+        for attempt in attempts:
+            metrics.REPLIES.labels("refused").inc(attempt.times)
+            log.warning("reply_refused", person=attempt.who, reason=attempt.reason, times=attempt.times)

@@ -87,10 +87,20 @@ class Reply:
     message: ReplyReceived
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What might be meant to pass for somebody's answer and does not count: a bot's, edited, forged."""
+
+    reason: str
+    who: str | None = None
+    """The chat id that it came from, where one was given."""
+    times: int = 1
+
+
 class Intake(Protocol):
     """Where an adapter puts what comes in.
 
-    Both calls return once it is safe, and only then may the adapter acknowledge it to the chat system.
+    The calls return once it is safe, and only then may the adapter acknowledge it to the chat system.
 
     Raises:
         Temporary: it is not safe; leave it unacknowledged, so that it comes again.
@@ -99,6 +109,8 @@ class Intake(Protocol):
     def replies(self, replies: Sequence[Reply]) -> None: ...
 
     def people(self, people: Sequence[Person]) -> None: ...
+
+    def attempts(self, attempts: Sequence[Attempt]) -> None: ...
 
 
 class Chat(Protocol):

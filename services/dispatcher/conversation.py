@@ -43,6 +43,9 @@ _RESOLUTIONS = {
 }
 SIMULATED_PUSH = ("approve", "refuse")
 """Buttons of the simulated push, which the auth poller takes."""
+OFFERED = ("push", "no_push")
+ACTIONS = frozenset((*ANSWERS, *OFFERED, *SIMULATED_PUSH))
+"""Every button that the bot shows."""
 
 
 def advance(
@@ -108,11 +111,13 @@ def _clicked(turn: Turn, click: Clicked) -> None:
     question, proof = turn.talk.question, turn.talk.proof
     if click.action in ANSWERS and question is not None and click.subject == question.id:
         _answer(turn, ANSWERS[click.action], click.comment)
-    elif click.action in ("push", "no_push") and proof is not None and click.subject == proof.offer_id:
+    elif click.action in OFFERED and proof is not None and click.subject == proof.offer_id:
         if proof.request_id is None:
             proving.answer_offer(turn, proof, accepted=click.action == "push")
     elif click.action not in SIMULATED_PUSH:
-        turn.decide(Note("click_ignored", {"click": click.action[:64], "subject": (click.subject or "")[:64]}))
+        turn.decide(
+            Note("click_ignored", {"click": click.action[:64], "subject": (click.subject or "")[:64]}, refused=True)
+        )
 
 
 def _answer(turn: Turn, meaning: Meaning, comment: str) -> None:

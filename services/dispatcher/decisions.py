@@ -124,6 +124,8 @@ class Note:
 
     action: str
     detail: Values = field(default_factory=dict)
+    refused: bool = False
+    """Whether somebody tried what does not count: it is counted and logged too."""
 
 
 @dataclass(frozen=True, slots=True)

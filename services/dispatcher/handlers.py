@@ -26,6 +26,7 @@ from common.unit_of_work import UnitOfWork
 from common.worker import Received
 from services.dispatcher.chat_commands import parse
 from services.dispatcher.configuration import Configuration
+from services.dispatcher.conversation import ACTIONS
 from services.dispatcher.conversation_events import (
     Clicked,
     MessageDelivered,
@@ -122,7 +123,8 @@ class DispatcherHandler:
                 secretary.unknown(row)
 
     def _replied(self, secretary: Secretary, reply: ReplyReceived) -> None:
-        metrics.REPLIES.labels(reply.action or "typed").inc()
+        known = reply.action in ACTIONS or reply.action is None
+        metrics.REPLIES.labels((reply.action or "typed") if known else "unknown").inc()
         if reply.action is None:
             secretary.tell_of(reply.person_id, Typed(parse(reply.text, self._config.commands)))
         else:

@@ -160,7 +160,7 @@ def settled(turn: Turn, event: ProofSettled) -> None:
         turn.set(stray_push=None)
     proof = turn.talk.proof
     if proof is None or proof.request_id != event.request_id:
-        turn.decide(Note("late_proof_ignored", {"result": event.result.value, "detail": event.detail}))
+        turn.decide(Note("late_proof_ignored", {"result": event.result.value, "detail": event.detail}, refused=True))
         return
     turn.set(proof=None)
     if event.result is AuthResult.APPROVED:

@@ -7,9 +7,11 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from common import metrics
 from common.alerts import Alert, Resolution, Severity, Status
 from common.bus.port import Publication
 from common.ids import derived_id, new_id
+from common.logs import get_logger
 from common.messages import LookUpPerson, StartAuthentication
 from common.topology import ALERTS as ALERTS_EXCHANGE
 from services.dispatcher.configuration import Configuration
@@ -40,6 +42,8 @@ from services.dispatcher.owners import Match, Person
 from services.dispatcher.policies import deadline
 from services.dispatcher.turn import Rules
 from services.dispatcher.verdicts import Verdict, Verdicts, alert_of
+
+log = get_logger(__name__)
 
 TEST_SOURCE = "test"
 
@@ -156,8 +160,8 @@ class Secretary:
                 self._start(person, decision)
             case Report(text, values):
                 self._mail.report_about(person, text, **values)
-            case Note(action, detail):
-                self._note(person, action, **detail)
+            case Note():
+                self._note(person, decision)
             case MakeTestAlert():
                 self._make_test_alert(person)
             case TellStatus():
@@ -254,10 +258,14 @@ class Secretary:
         self.desk.work.note("push_started", alert=about, person=person.chat_id, actor=f"person:{person.chat_id}",
                             request=push.request_id, purpose=purpose.value)  # fmt: skip
 
-    def _note(self, person: Person, action: str, **detail: str) -> None:
+    def _note(self, person: Person, note: Note) -> None:
         question = self.desk.conversation(person.chat_id).question
         about = question.first.hash if question else None
-        self.desk.work.note(action, alert=about, person=person.chat_id, actor=f"person:{person.chat_id}", **detail)
+        actor = f"person:{person.chat_id}"
+        self.desk.work.note(note.action, alert=about, person=person.chat_id, actor=actor, **note.detail)
+        if note.refused:
+            metrics.REPLIES.labels("refused").inc()
+            log.warning("reply_refused", person=person.chat_id, reason=note.action)
 
     def _make_test_alert(self, person: Person) -> None:
         texts = self._config.wording.texts

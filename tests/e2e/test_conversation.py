@@ -92,6 +92,19 @@ def test_another_persons_click_and_words_have_no_effect(
     person.click(card, "not_sure")
     assert outcomes.wait(digest)["resolution"] == "not_sure"
     assert stranger.pushes() == person.pushes() == []
+    noted = stack.rows(
+        "SELECT action, person_id, detail FROM history WHERE person_id IN (:one, :other) AND action IN "
+        "('reply_refused', 'click_ignored') ORDER BY id", one=person.id, other=stranger.id,
+    )  # fmt: skip
+    assert sorted((row["action"], row["person_id"]) for row in noted) == sorted(
+        [("click_ignored", stranger.id), ("reply_refused", person.id), ("reply_refused", person.id)]
+    )
+    assert {json.loads(row["detail"]).get("reason") for row in noted} == {None, "by a bot", "edited or deleted"}
+    for service in ("chat-gateway", "dispatcher"):
+        assert '"reply_refused"' in (stack.folder / f"{service}.log").read_text()
+        answer = stack.processes[service].get("/metrics")
+        assert answer is not None
+        assert 'securitybot_replies_total{outcome="refused"}' in answer.text
 
 
 def test_a_click_on_an_old_card_does_not_answer_the_open_one(stack: Stack, outcomes: Outcomes, person: Person) -> None:

@@ -48,7 +48,7 @@ class HttpEvents:
     async def _events(self, request: Request) -> Response:
         body = await _body(request)
         if body is None or not self._signed(body, request.headers):
-            return _refused()
+            return await self._refused()
         payload = _json(body)
         if not isinstance(payload, dict):
             return _bad()
@@ -59,7 +59,7 @@ class HttpEvents:
     async def _interactivity(self, request: Request) -> Response:
         body = await _body(request)
         if body is None or not self._signed(body, request.headers):
-            return _refused()
+            return await self._refused()
         try:
             payload = _json(parse_qs(body.decode(), max_num_fields=10)["payload"][0].encode())
         except (KeyError, ValueError):
@@ -72,6 +72,11 @@ class HttpEvents:
             return bool(self._verifier.is_valid_request(body, dict(headers)))
         except (ValueError, TypeError):
             return False
+
+    async def _refused(self) -> Response:
+        log.warning("slack_request_refused")
+        await run_in_threadpool(self._inbound.unsigned)
+        return PlainTextResponse("not signed by Slack, or too old", status_code=401)
 
     def _take(self, kind: str, payload: object) -> Response:
         try:
@@ -98,11 +103,6 @@ def _json(body: bytes) -> object:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
-
-
-def _refused() -> Response:
-    log.warning("slack_request_refused")
-    return PlainTextResponse("not signed by Slack, or too old", status_code=401)
 
 
 def _bad() -> Response:

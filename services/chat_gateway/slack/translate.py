@@ -1,6 +1,7 @@
 """Pure: what Slack tells becomes a reply, a person, or is ignored with a reason.
 
-Only direct messages and clicks of people count: bots, edits, other channels and other apps' messages do not. The
+Only direct messages and clicks of people count: bots, edits, other channels and other apps' messages do not; those that
+might be meant to pass for an answer are attempts, which the history keeps. The
 payload comes from Slack (a signed request, or the socket that we opened), but nothing in it is taken for granted: its
 shape is checked field by field, and what a person wrote is cut to a length.
 """
@@ -16,7 +17,7 @@ from typing import Any
 
 from common.ids import derived_id
 from common.messages import ReplyReceived
-from services.chat_gateway.port import Person, Reply
+from services.chat_gateway.port import Attempt, Person, Reply
 
 MOST_TEXT = 4_000
 MOST_ID = 64
@@ -24,6 +25,7 @@ MOST_FIELD = 255
 MOST_SUBJECT = 255
 HUMAN_SUBTYPES = (None, "file_share")
 """`file_share`: a person answered with a screenshot beside the words."""
+REVISIONS = ("message_changed", "message_deleted")
 _LINK = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
 
 
@@ -42,7 +44,7 @@ class Ignored:
     reason: str
 
 
-Translated = Reply | Person | Ignored
+Translated = Reply | Person | Attempt | Ignored
 
 
 def event(payload: object, own: Own, now: datetime) -> Translated:
@@ -68,15 +70,15 @@ def click(payload: object, own: Own, now: datetime) -> Translated:
     pressed = [action for action in _list(body.get("actions")) if _mapping(action).get("type") == "button"]
     trigger = _text(body, "trigger_id", MOST_FIELD)
     if not _text(channel, "id", MOST_ID).startswith("D"):
-        return Ignored("click outside direct messages")
+        return Attempt("click outside direct messages", who or None)
     if message.get("bot_id") != own.bot_id:
-        return Ignored("click in a message that is not ours")
+        return Attempt("click in a message that is not ours", who or None)
     if not who or not pressed or not trigger:
-        return Ignored("incomplete click")
+        return Attempt("incomplete click", who or None)
     action = _mapping(pressed[0])
     name = _text(action, "action_id", MOST_FIELD)
     if not name:
-        return Ignored("incomplete click")
+        return Attempt("incomplete click", who)
     reply = ReplyReceived(
         person_id=who,
         text=_comment(body),
@@ -115,14 +117,11 @@ def plain(text: str) -> str:
 
 
 def _message(body: Mapping[str, Any], inner: Mapping[str, Any], own: Own, now: datetime) -> Translated:
+    nothing = _not_said_by_a_person(inner, own)
+    if nothing is not None:
+        return nothing
     who = _text(inner, "user", MOST_ID)
     event_id = _text(body, "event_id", MOST_FIELD)
-    if inner.get("channel_type") != "im":
-        return Ignored("not a direct message")
-    if inner.get("subtype") not in HUMAN_SUBTYPES:
-        return Ignored("edit, deletion or notice")
-    if any(inner.get(field) for field in ("bot_id", "app_id", "bot_profile", "hidden")) or who == own.user_id:
-        return Ignored("by a bot")
     if not who or not event_id:
         return Ignored("incomplete message")
     text = plain(_text(inner, "text", 4 * MOST_TEXT)).strip()[:MOST_TEXT]
@@ -130,6 +129,32 @@ def _message(body: Mapping[str, Any], inner: Mapping[str, Any], own: Own, now: d
         return Ignored("no words")
     reply = ReplyReceived(person_id=who, text=text, received_at=_moment(inner.get("ts"), now))
     return Reply(derived_id("slack", "event", event_id), reply)
+
+
+def _not_said_by_a_person(inner: Mapping[str, Any], own: Own) -> Attempt | Ignored | None:
+    if inner.get("channel_type") != "im":
+        return Ignored("not a direct message")
+    if inner.get("subtype") in REVISIONS:
+        return _revision(inner, own)
+    who, bot = _text(inner, "user", MOST_ID), _text(inner, "bot_id", MOST_ID)
+    if who == own.user_id or (bot and bot == own.bot_id):
+        return Ignored("our own")
+    if bot or inner.get("app_id") or inner.get("bot_profile"):
+        return Attempt("by a bot", who or bot or None)
+    if inner.get("subtype") not in HUMAN_SUBTYPES or inner.get("hidden"):
+        return Ignored("notice")
+    return None
+
+
+def _revision(inner: Mapping[str, Any], own: Own) -> Attempt | Ignored:
+    """Somebody's change of what they said is an attempt; ours, and Slack's (it unfolds links), are nothing."""
+    now, before = _mapping(inner.get("message")), _mapping(inner.get("previous_message"))
+    said = now or before or inner
+    who = _text(said, "user", MOST_ID)
+    ours = who == own.user_id or said.get("bot_id") == own.bot_id
+    if ours or not who or (now and "edited" not in now):
+        return Ignored("notice")
+    return Attempt("edited or deleted", who)
 
 
 def _comment(body: Mapping[str, Any]) -> str:

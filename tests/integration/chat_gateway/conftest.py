@@ -20,7 +20,7 @@ from common.service import Runtime
 from common.settings import Settings
 from common.topology import DISPATCHER_QUEUE
 from common.unit_of_work import Transactions
-from services.chat_gateway.port import Chat, Person, Reply
+from services.chat_gateway.port import Attempt, Chat, Person, Reply
 from services.chat_gateway.slack.adapter import SlackChat
 from services.chat_gateway.slack.web import SlackWeb
 from services.chat_gateway.wiring import build_with
@@ -136,6 +136,7 @@ class RememberingIntake:
     def __init__(self) -> None:
         self.taken: list[Reply] = []
         self.came: list[Person] = []
+        self.refused: list[Attempt] = []
         self.away = False
         self.before: Callable[[], object] = lambda: None
 
@@ -149,6 +150,11 @@ class RememberingIntake:
         if self.away:
             raise BusUnavailable("the record is away")
         self.came.extend(people)
+
+    def attempts(self, attempts: Sequence[Attempt]) -> None:
+        if self.away:
+            raise BusUnavailable("the record is away")
+        self.refused.extend(attempts)
 
 
 @pytest.fixture

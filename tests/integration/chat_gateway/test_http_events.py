@@ -12,6 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from common.http import HttpServer
+from services.chat_gateway.port import Attempt
 from services.chat_gateway.slack.adapter import SlackChat
 from services.chat_gateway.slack.http_events import MOST_BYTES
 from services.chat_gateway.slack.web import SlackWeb
@@ -99,6 +100,21 @@ def test_a_request_without_slacks_signature_is_refused(http: Http) -> None:
         assert http.post("/slack/events", body, headers) == 401
         assert http.post("/slack/interactivity", body, headers) == 401
     assert http.intake.taken == []
+
+
+def test_refused_requests_are_kept_once_a_minute_with_their_number(http: Http) -> None:
+    reason = "not signed by Slack, or too old"
+    for _ in range(3):
+        http.post("/slack/events", json.dumps(MESSAGE), {})
+    assert http.intake.refused == [Attempt(reason, times=1)]
+    http.clock.advance(timedelta(minutes=1))
+    http.post("/slack/events", json.dumps(MESSAGE), {})
+    assert http.intake.refused == [Attempt(reason, times=1), Attempt(reason, times=3)]
+
+
+def test_a_request_is_refused_whether_or_not_that_can_be_kept(http: Http) -> None:
+    http.intake.away = True
+    assert http.post("/slack/events", json.dumps(MESSAGE), {}) == 401
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(4, 200), (6, 401), (-6, 401)])

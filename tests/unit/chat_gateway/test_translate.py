@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chat_gateway.port import Person, Reply
+from services.chat_gateway.port import Attempt, Person, Reply
 from services.chat_gateway.slack.translate import MOST_TEXT, Ignored, Own, click, event, person, plain
 
 NOW = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
@@ -61,7 +61,7 @@ def reply(result: object) -> Reply:
 @given(st.one_of(JSON, SHAPED))
 def test_no_payload_breaks_the_translation(payload: object) -> None:
     for result in (event(payload, OWN, NOW), click(payload, OWN, NOW)):
-        assert isinstance(result, Reply | Person | Ignored)
+        assert isinstance(result, Reply | Person | Attempt | Ignored)
         if isinstance(result, Reply):
             assert len(result.message.text) <= MOST_TEXT
             assert result.message.received_at <= NOW
@@ -77,12 +77,13 @@ def test_a_persons_direct_message_is_a_reply_by_that_person() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"bot_id": "B1"}, "by a bot"),
-        ({"app_id": "A1"}, "by a bot"),
-        ({"user": "U0BOT"}, "by a bot"),
-        ({"subtype": "message_changed"}, "edit, deletion or notice"),
-        ({"subtype": "message_deleted"}, "edit, deletion or notice"),
-        ({"subtype": "bot_message"}, "edit, deletion or notice"),
+        ({"user": "U0BOT"}, "our own"),
+        ({"bot_id": "B0BOT"}, "our own"),
+        ({"subtype": "message_changed", "message": {"user": "U0BOT", "bot_id": "B0BOT", "edited": {}}}, "notice"),
+        ({"subtype": "message_changed", "message": {"user": "U1", "text": "a link unfolds"}}, "notice"),
+        ({"subtype": "message_deleted", "previous_message": {"user": "U0BOT"}}, "notice"),
+        ({"subtype": "channel_join"}, "notice"),
+        ({"hidden": True}, "notice"),
         ({"channel_type": "channel"}, "not a direct message"),
         ({"channel_type": "mpim"}, "not a direct message"),
         ({"text": "  "}, "no words"),
@@ -92,6 +93,21 @@ def test_a_persons_direct_message_is_a_reply_by_that_person() -> None:
 )
 def test_what_is_not_a_persons_own_direct_message_is_ignored(fields: dict[str, Any], reason: str) -> None:
     assert event(a_message(**fields), OWN, NOW) == Ignored(reason)
+
+
+@pytest.mark.parametrize(
+    ("fields", "attempt"),
+    [
+        ({"bot_id": "B1"}, Attempt("by a bot", "U1")),
+        ({"bot_id": "B1", "user": None, "subtype": "bot_message"}, Attempt("by a bot", "B1")),
+        ({"app_id": "A1"}, Attempt("by a bot", "U1")),
+        ({"subtype": "message_changed"}, Attempt("edited or deleted", "U1")),
+        ({"subtype": "message_changed", "message": {"user": "U2", "edited": {}}}, Attempt("edited or deleted", "U2")),
+        ({"subtype": "message_deleted", "previous_message": {"user": "U2"}}, Attempt("edited or deleted", "U2")),
+    ],
+)
+def test_what_might_pass_for_an_answer_is_told_as_an_attempt(fields: dict[str, Any], attempt: Attempt) -> None:
+    assert event(a_message(**fields), OWN, NOW) == attempt
 
 
 def test_words_beside_a_screenshot_count() -> None:
@@ -148,11 +164,14 @@ def test_a_click_without_a_comment_has_no_words() -> None:
         ({"actions": []}, "incomplete click"),
         ({"actions": [{"type": "button", "action_id": ""}]}, "incomplete click"),
         ({"actions": [{"type": "plain_text_input", "action_id": "yes"}]}, "incomplete click"),
-        ({"type": "view_submission"}, "other interaction"),
     ],
 )
-def test_what_is_not_a_click_in_our_own_direct_message_is_ignored(fields: dict[str, Any], reason: str) -> None:
-    assert click(a_click(**fields), OWN, NOW) == Ignored(reason)
+def test_what_is_not_a_click_in_our_own_direct_message_is_an_attempt(fields: dict[str, Any], reason: str) -> None:
+    assert click(a_click(**fields), OWN, NOW) == Attempt(reason, None if "user" in fields else "U1")
+
+
+def test_other_interactions_are_ignored() -> None:
+    assert click(a_click(type="view_submission"), OWN, NOW) == Ignored("other interaction")
 
 
 def test_a_click_delivered_twice_has_one_id_and_a_second_click_another() -> None:

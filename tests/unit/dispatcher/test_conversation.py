@@ -724,7 +724,7 @@ def test_a_click_of_an_old_card_or_of_nothing_is_noted_and_does_nothing(action: 
     world.alert("log-in")
     before = world.talk
     decisions = world.happen(Clicked(action, old, "hm"))
-    assert decisions == [Note("click_ignored", {"click": action, "subject": old})]
+    assert decisions == [Note("click_ignored", {"click": action, "subject": old}, refused=True)]
     assert world.talk == before
 
 
@@ -738,7 +738,9 @@ def test_a_click_on_an_older_offer_neither_sends_nor_refuses_the_push_that_is_of
     world.alert("log-in")
     world.types(Meaning.YES)
     before = world.talk
-    assert world.happen(Clicked(action, old, "")) == [Note("click_ignored", {"click": action, "subject": old})]
+    assert world.happen(Clicked(action, old, "")) == [
+        Note("click_ignored", {"click": action, "subject": old}, refused=True)
+    ]
     assert world.talk == before
 
 
