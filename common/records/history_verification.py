@@ -40,6 +40,10 @@ class Verification:
     last: Seal | None = None
     key_since: Seal | None = None
     """The first of the seals that were made with a key, without a break to the last."""
+    _without_key: int = 0
+    """The last seal that has no key: where there are keys, anybody may have made it and those before it anew."""
+    _vouched: int = 0
+    """The last seal that was kept elsewhere: the chain up to it is what it was then."""
     unsealed: int = 0
     unsealed_since: datetime | None = None
 
@@ -53,9 +57,9 @@ class Verification:
         for seal in all_seals(read):
             self._check(seal, read)
             yield seal
-        if self.keys and self.last is not None and self.last.key_id == NO_KEY:
-            hint = "the newest has no key; if the key is new, look again in two minutes"
-            self._add(Finding(Fault.SEAL_UNPROVED, self.last.number, None, hint))
+        if self.keys and self._without_key > self._vouched:
+            hint = "it has no key; a later one that was kept elsewhere vouches for it and all before: `--seal`"
+            self._add(Finding(Fault.SEAL_UNPROVED, self._without_key, None, hint))
         for number in self.kept:
             self._add(Finding(Fault.SEAL_MISSING, number, None, "it was kept elsewhere, and is not in the chain"))
         through = self.last.through if self.last else None
@@ -64,8 +68,10 @@ class Verification:
     def _check(self, seal: Seal, read: Read[Any]) -> None:
         for finding in check_place(seal, self.last):
             self._add(finding)
-        kept = self.kept.pop(seal.number, seal.hash)
-        if kept != seal.hash:
+        kept = self.kept.pop(seal.number, None)
+        if kept == seal.hash:
+            self._vouched = seal.number
+        elif kept is not None:
             self._add(Finding(Fault.SEAL_CHANGED, seal.number, None, "it is not the one that was kept elsewhere"))
         self.seals += 1
         wrong = check_hash(seal, self.keys)
@@ -77,7 +83,10 @@ class Verification:
             for different in compare(seal, all_entries(read, after, seal.through)):
                 self._add(different)
         if seal.number > 0:
-            self.key_since = None if seal.key_id == NO_KEY else self.key_since or seal
+            if seal.key_id == NO_KEY:
+                self._without_key, self.key_since = seal.number, None
+            else:
+                self.key_since = self.key_since or seal
             self.last = seal
 
     def _add(self, finding: Finding) -> None:

@@ -129,6 +129,6 @@ def _tell_of(row: Row[Any], now: datetime) -> None:
 def _log(seal: Seal, last: Seal | None) -> None:
     """A log that is kept elsewhere holds the chain's hashes: `securitybot history verify --seal` takes them."""
     if last is not None and last.key_id == NO_KEY and seal.key_id != NO_KEY:
-        log.warning("history_key_adopted", seal=seal.number, key=seal.key_id)
+        log.warning("history_key_adopted", seal=seal.number, key=seal.key_id, hash=seal.hash)
     metrics.HISTORY_SEALED.inc(count(seal))
     log.info("history_sealed", seal=seal.number, rows=count(seal), hash=seal.hash)

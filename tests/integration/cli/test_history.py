@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from common.history_chain import SealKey
@@ -81,5 +83,8 @@ def test_with_a_key_the_seals_are_proved_and_since_when_is_told(
 
     monkeypatch.setenv("SECURITYBOT_HISTORY_KEY", f"{'n' * 32} {'k' * 32}")
 
-    assert "since seal 2 (2026-03-03T12:04:00" in line.ok("history", "verify")
-    assert line.json("history", "verify")["key_since_seal"] == 2
+    assert "it has no key" in line.run("history", "verify").stdout
+    last = json.loads(line.run("history", "verify", "--json").stdout)["last_seal"]
+    kept = ("--seal", f"{last['number']}:{last['hash']}")
+    assert "since seal 2 (2026-03-03T12:04:00" in line.ok("history", "verify", *kept)
+    assert line.json("history", "verify", *kept)["key_since_seal"] == 2
