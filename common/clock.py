@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+MOST_SKEW = timedelta(seconds=30)
+"""Slack's signatures and Duo's requests hold for 5 minutes; deadlines should be right to a minute."""
 
 
 class Clock(Protocol):
@@ -18,3 +21,12 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the current time in UTC, to the microsecond."""
         return datetime.now(UTC)
+
+
+def skew_problem(whose: str, theirs: datetime, ours: datetime) -> str | None:
+    """Return what to do about a clock that is more than `MOST_SKEW` from ours; None: they agree."""
+    skew = ours - theirs
+    if abs(skew) <= MOST_SKEW:
+        return None
+    way = "ahead of" if skew > timedelta(0) else "behind"
+    return f"this machine's clock is {abs(skew).total_seconds():.0f} s {way} {whose}: let NTP set both"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import http.client
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import duo_client  # type: ignore[import-untyped]
 
+from common.clock import SystemClock, skew_problem
 from common.errors import ConfigurationError
 from common.logs import get_logger
 from common.messages import AuthResult
@@ -128,6 +131,16 @@ class DuoAuthenticator:
                 return str(temporary)
             return advice(settled.detail) or f"Duo refuses: {settled.detail}"
         return None
+
+    def inspect(self) -> Mapping[str, str | None]:
+        """Compare our clock with Duo's: its requests hold for 5 minutes."""
+        try:
+            theirs = datetime.fromtimestamp(self._client().ping()["time"], UTC)
+        except _FAILURES as error:
+            return {"clock": f"Duo did not tell its time: {type(error).__name__}"}
+        except (KeyError, TypeError):
+            return {"clock": "Duo's answer has no time"}
+        return {"clock": skew_problem("Duo's", theirs, SystemClock().now())}
 
     def _client(self, seconds: float = CALL_SECONDS) -> _Client:
         return _Client(**self._options, timeout=seconds)

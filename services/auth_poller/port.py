@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -107,3 +108,9 @@ class Authenticator(Protocol):
 
     def check(self) -> str | None:
         """Return None when the second factor can be used, otherwise what is wrong and what to do, in one line."""
+
+    def inspect(self) -> Mapping[str, str | None]:
+        """Tell more to `securitybot check`, once `check` is passed: names, and what is wrong and what to do, or None.
+
+        Sends no push.
+        """

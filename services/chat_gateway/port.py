@@ -9,7 +9,7 @@ ChatFailure
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -139,3 +139,9 @@ class Chat(Protocol):
 
     def check(self) -> str | None:
         """Tell what is wrong (for /readyz and `securitybot check`), or None."""
+
+    def inspect(self) -> Mapping[str, str | None]:
+        """Tell more to `securitybot check`, once `check` is passed: names, and what is wrong and what to do, or None.
+
+        Tells nobody else anything.
+        """

@@ -29,8 +29,33 @@ def lines_of(stack: Stack, service: str, event: str) -> list[dict[str, object]]:
 def test_check_tells_of_each_part_that_it_is_well(stack: Stack) -> None:
     done = stack.run("check")
     assert [line.split() for line in done.stdout.splitlines()] == [
-        [name, "ok"] for name in ("settings", "broker", "database", "chat", "auth")
-    ]
+        [name, "ok"]
+        for name in (
+            "settings", "broker", "broker-rights", "database", "database-rights", "database-clock", "chat",
+            "chat-scopes", "chat-clock", "chat-socket", "chat-channel", "auth", "auth-clock",
+        )
+    ]  # fmt: skip
+
+
+def test_check_tells_what_is_missing_or_off_and_what_to_do(stack: Stack) -> None:
+    stack.slack.scopes.remove("users:read.email")
+    stack.slack.clock_offset, stack.duo.clock_offset = 90.0, -60.0
+    try:
+        done = stack.run(
+            "check", check=False, SECURITYBOT_REPORTING_CHANNEL="C0NOWHERE", SECURITYBOT_SLACK_APP_TOKEN="xapp-wrong"
+        )
+    finally:
+        stack.slack.scopes.add("users:read.email")
+        stack.slack.clock_offset = stack.duo.clock_offset = 0.0
+    wrong = {line.split()[0]: line for line in done.stdout.splitlines() if not line.endswith("ok")}
+    assert done.returncode == 1
+    assert set(wrong) == {"chat-scopes", "chat-clock", "chat-socket", "chat-channel", "auth-clock"}
+    assert "users:read.email" in wrong["chat-scopes"]
+    assert "s behind Slack's: let NTP" in wrong["chat-clock"]
+    assert "connections:write" in wrong["chat-socket"]
+    assert "C0NOWHERE: channel_not_found; give the channel's id, and invite the bot" in wrong["chat-channel"]
+    assert "s ahead of Duo's" in wrong["auth-clock"]
+    assert "xapp-wrong" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("broken", ["broker", "database", "chat", "auth"])

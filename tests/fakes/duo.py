@@ -221,7 +221,7 @@ class FakeDuo:
     async def _call(self, name: str, request: HttpRequest, exchange: Exchange) -> dict[str, Any]:
         match request.method, name:
             case "GET", "check" | "ping":
-                return {"time": int(time.time())}
+                return {"time": int(time.time() + self.clock_offset)}
             case "POST", "preauth":
                 return self._preauth(request.parameters())
             case "POST", "auth":

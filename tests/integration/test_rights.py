@@ -315,6 +315,63 @@ def test_no_service_rewrites_the_history_or_changes_the_schema(deployment: Deplo
             assert refused(connection, statement), statement
 
 
+def checked(deployment: Deployment, user: str, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """Return the lines of `securitybot check` for a user, by name."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SECURITYBOT_AMQP_URL", deployment.amqp(user))
+        environment.setenv("SECURITYBOT_DATABASE_URL", deployment.database(user if user != "publisher" else "admin"))
+        environment.setenv("SECURITYBOT_AUTH", "none")
+        cli.main(["check"], standalone_mode=False)
+    return {line.split()[0]: line.partition(" ")[2].strip() for line in capsys.readouterr().out.splitlines()}
+
+
+@pytest.mark.parametrize("user", [*(name for name in SERVICES if name != "console"), "admin"])
+def test_check_finds_that_a_service_has_the_rights_that_it_needs(
+    deployment: Deployment, user: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = checked(deployment, user, capsys)
+    assert set(told.values()) == {"ok"}, told
+    assert {"broker-rights", "database-rights", "database-clock"} <= set(told)
+    assert ("chat" in told) == (user in ("chat-gateway", "admin"))
+
+
+def test_check_finds_what_is_missing(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    told = checked(deployment, "console", capsys)  # the definitions are those for Slack, the settings say local chat
+    assert "may not publish ReplyReceived: import definitions.json" in told["broker-rights"]
+    told = checked(deployment, "publisher", capsys)
+    assert "StartAuthentication" in told["broker-rights"]
+    root = create_engine(deployment.maria.url, poolclass=NullPool)
+    account = "`securitybot`.`alerts` {} 'securitybot-dispatcher'@'%'"
+    for change, ending, told_of in (("REVOKE UPDATE", "FROM", "UPDATE on alerts"), ("GRANT UPDATE", "TO", None)):
+        with root.begin() as connection:
+            connection.execute(text(f"{change} ON {account.format(ending)}"))
+        line = checked(deployment, "dispatcher", capsys)["database-rights"]
+        assert (told_of or "ok") in line
+        assert told_of is None or "securitybot migrate --grants" in line
+
+
+def test_check_finds_a_service_that_may_rewrite_the_history(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = create_engine(deployment.maria.url, poolclass=NullPool)
+    with root.begin() as connection:
+        connection.execute(text("GRANT DELETE ON `securitybot`.`history` TO 'securitybot-ingest'@'%'"))
+    try:
+        assert "may rewrite the history" in checked(deployment, "ingest", capsys)["database-rights"]
+    finally:
+        with root.begin() as connection:
+            connection.execute(text("REVOKE DELETE ON `securitybot`.`history` FROM 'securitybot-ingest'@'%'"))
+
+
+def test_check_publishes_nothing(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    bus = RabbitBus(deployment.amqp("admin"))
+    names = [queue.name for queue in TOPOLOGY.queues]
+    before = bus.depths(names)
+    checked(deployment, "admin", capsys)
+    assert bus.depths(names) == before
+    bus.close()
+
+
 # --- the whole ------------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from services.chat_gateway.slack import translate
 from services.chat_gateway.slack.blocks import render
 from services.chat_gateway.slack.http_events import HttpEvents
 from services.chat_gateway.slack.inbound import Inbound
+from services.chat_gateway.slack.inspection import inspect
 from services.chat_gateway.slack.socket_mode import SocketMode
 from services.chat_gateway.slack.web import TIMEOUT, Misconfigured, SlackWeb
 
@@ -44,11 +45,13 @@ class SlackChat:
         app_token: str | None = None,
         signing_secret: str | None = None,
         clock: Clock | None = None,
+        reporting_channel: str | None = None,
     ) -> None:
         self._web = web
         self._app_token = app_token
         self._signing_secret = signing_secret
         self._clock = clock or SystemClock()
+        self._reporting_channel = reporting_channel
         self._channels: dict[str, str] = {}
         """Person to the channel of their direct messages; Slack never changes it."""
         self._own: translate.Own | None = None
@@ -177,6 +180,11 @@ class SlackChat:
                 self._checked_at = now
         return None if self._socket is None or self._socket.connected() else "Slack's socket is not connected"
 
+    def inspect(self) -> Mapping[str, str | None]:
+        """See `Chat.inspect`."""
+        app_token = None if self._signing_secret else self._app_token
+        return inspect(self._web, app_token, self._reporting_channel, self._clock.now())
+
     def _authenticate(self) -> translate.Own:
         answer = self._web.call("auth.test", {})
         return translate.Own(str(answer.get("user_id")), str(answer.get("bot_id")))
@@ -200,6 +208,7 @@ def from_settings(settings: Settings, timeout: float = TIMEOUT) -> SlackChat:
         SlackWeb(token.get_secret_value(), settings.slack_api_url, timeout),
         app_token.get_secret_value() if app_token else None,
         secret.get_secret_value() if secret else None,
+        reporting_channel=settings.reporting_channel,
     )
 
 

@@ -73,8 +73,22 @@ class SlackWeb:
         Raises:
             ChatFailure: what the outcome means for the caller.
         """
+        data = self._answer(method, arguments, creates=creates).data
+        if not isinstance(data, dict):
+            raise self._lost(method, TypeError("not a JSON object"), creates=creates)
+        return data
+
+    def headers(self, method: str) -> Mapping[str, str]:
+        """Call a method without arguments and return the answer's headers, names in lower case.
+
+        Raises:
+            ChatFailure: as for `call`.
+        """
+        return {name.lower(): str(value) for name, value in self._answer(method, {}, creates=False).headers.items()}
+
+    def _answer(self, method: str, arguments: Mapping[str, Any], *, creates: bool) -> SlackResponse:
         try:
-            answer = self._ask(method, dict(arguments))
+            return self._ask(method, dict(arguments))
         except SlackApiError as error:
             raise _meaning(method, error, creates=creates) from error
         except URLError as error:
@@ -82,10 +96,6 @@ class SlackWeb:
             raise self._lost(method, error.reason, creates=creates and not refused) from error
         except (OSError, http.client.HTTPException, SlackClientError, ValueError) as error:
             raise self._lost(method, error, creates=creates) from error
-        data = answer.data
-        if not isinstance(data, dict):
-            raise self._lost(method, TypeError("not a JSON object"), creates=creates)
-        return data
 
     def _lost(self, method: str, error: object, *, creates: bool) -> ChatFailure:
         """Return what a call without an answer means. After a time-out Slack may be working on it still."""

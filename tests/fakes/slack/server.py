@@ -7,6 +7,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any, Literal, Self
 from urllib.parse import urlencode
 
@@ -25,6 +26,13 @@ HELPERS = (
 )  # fmt: skip
 
 
+SCOPES = (
+    "chat:write", "im:write", "im:history", "channels:history", "groups:history", "metadata.message:read",
+    "users:read", "users:read.email",
+)  # fmt: skip
+"""What an app made from our manifest gets."""
+
+
 class FakeSlack:
     """Starts with its creation; `stop` ends it."""
 
@@ -38,6 +46,10 @@ class FakeSlack:
         self.poster = EventsPoster(self.signing_secret)
         self._api = WebApi(self.workspace, self.bot_token, self.app_token, lambda: self.socket.url)
         self._hold = hold
+        self.scopes = set(SCOPES)
+        """Of the bot token."""
+        self.clock_offset = 0.0
+        """Seconds that this server's clock is ahead."""
         self._failures: defaultdict[str, deque[tuple[Failure, dict[str, Any]]]] = defaultdict(deque)
         self.chaos: Callable[[str], tuple[Failure, dict[str, Any]] | None] | None = None
         """Asked at every call whether it fails, and how; beside `fail_next`."""
@@ -198,8 +210,12 @@ class FakeSlack:
         return (
             self._failed(mode, options, method, arguments, token)
             if mode
-            else _json(200, self._api.call(method, arguments, token))
+            else HttpAnswer(200, json.dumps(self._api.call(method, arguments, token)).encode(), self._headers())
         )
+
+    def _headers(self) -> dict[str, str]:
+        date = formatdate(time.time() + self.clock_offset, usegmt=True)
+        return {"X-OAuth-Scopes": ",".join(sorted(self.scopes)), "Date": date}
 
     def _failed(
         self, mode: Failure, options: dict[str, Any], method: str, arguments: dict[str, Any], token: str

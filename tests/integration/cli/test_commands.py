@@ -123,15 +123,25 @@ def test_check_says_what_is_wrong_and_what_to_do(
 
 
 def test_check_stops_at_settings_that_are_wrong(line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECURITYBOT_CHAT", "slack")
+    monkeypatch.setenv("SECURITYBOT_HTTP_PORT", "many")
+    monkeypatch.setenv("SECURITYBOT_LOG_FORMAT", "xml")
     result = line.run("check")
     assert result.exit_code == 1
     assert [text.split()[:2] for text in result.stdout.splitlines()] == [["settings", "failed"]] * 2
 
 
+def test_check_names_the_keys_that_the_chat_needs(line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECURITYBOT_CHAT", "slack")
+    result = line.run("check")
+    assert result.exit_code == 1
+    (wrong,) = [text for text in result.stdout.splitlines() if not text.endswith("ok")]
+    assert wrong.startswith("chat")
+    assert "SECURITYBOT_SLACK_BOT_TOKEN is not set" in wrong
+
+
 def test_check_reaches_a_real_broker(line: CommandLine, amqp_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECURITYBOT_AMQP_URL", amqp_url)
-    assert line.ok("check").split().count("ok") == 5
+    assert line.ok("check").split().count("ok") == 6
 
 
 # --- run ----------------------------------------------------------------------------------------------------------
