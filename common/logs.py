@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,12 +35,37 @@ class _Redactor:
         return value if cleaned == text else cleaned
 
 
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's categories of what a terminal acts on, turns round or does not show."""
+_OF_MANY_LINES = ("exception", "stack")
+
+
+def _visible(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Show such characters as escapes: text from outside neither forges a line nor moves the cursor.
+
+    Only for the columns: JSON escapes them. What is no text is shown with `repr`, which escapes too.
+    """
+    return {
+        key: _escaped(value, "\n\t" if key in _OF_MANY_LINES else "") if isinstance(value, str) else value
+        for key, value in event.items()
+    }
+
+
+def _escaped(text: str, kept: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char in kept or unicodedata.category(char) not in _HIDDEN else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
 def configure_logging(
     form: Literal["console", "json"] | None, secrets: Sequence[str] = (), level: str = "INFO"
 ) -> None:
     """Send every record to standard error: columns on a terminal, otherwise one JSON object a line.
 
-    JSON (and the console renderer's `repr`) escapes line breaks, so that text from an alert cannot forge a line.
+    JSON escapes line breaks and `_visible` does so for the columns: text from an alert cannot forge a line.
     """
     console = form == "console" or (form is None and sys.stderr.isatty())
     shared: list[Processor] = [
@@ -55,6 +81,7 @@ def configure_logging(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             _Redactor(secrets),
+            *([_visible] if console else []),
             renderer,
         ],
     )

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -164,8 +164,9 @@ class Settings(BaseSettings):
         """Return every secret value, so that logs can be kept free of them."""
         values = [v.get_secret_value() for name, v in self if isinstance(v, SecretStr) and name != "history_key"]
         values += [key.secret.decode() for key in self.history_keys()]
-        passwords = [urlsplit(v).password for v in values if "://" in v]
-        return tuple(v for v in [*(v for v in values if "://" not in v), *passwords] if v)
+        written = [urlsplit(v).password or "" for v in values if "://" in v]
+        decoded = [unquote(password) for password in written]  # as drivers know it
+        return tuple(dict.fromkeys(v for v in [*(v for v in values if "://" not in v), *written, *decoded] if v))
 
 
 def load_settings(environment: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")) -> Settings:

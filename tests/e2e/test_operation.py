@@ -177,6 +177,11 @@ def test_secrets_stay_out_of_logs_arguments_and_errors(own_stack: Stack) -> None
     eventually(lambda: lines_of(own_stack, "chat-gateway", "directory_not_refreshed"), 30)
     ready = eventually(lambda: processes[1].get("/readyz"), 30)
     assert ready is not None
+    for process in processes:
+        for path in ("/readyz", "/metrics"):
+            answer = process.get(path)
+            assert answer is not None
+            assert all(secret not in answer.text for secret in secrets)
     assert "signature" in ready.json()["problems"]["auth"] or "key" in ready.json()["problems"]["auth"]
     assert own_stack.leaks() == []
 

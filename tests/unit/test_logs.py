@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -88,6 +89,23 @@ def test_text_from_outside_cannot_forge_a_line(form: Any, capsys: pytest.Capture
     get_logger("test.forged").info("event", title="x\n2026-01-01 [info] all_is_well\r\n")
 
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("hostile", ["\x1b[2J\x1b[31m", "\u202e", "\u200b", "\r", "\x07", "\x9b2J", "\u2028", "\ud800"])
+def test_text_from_outside_does_nothing_to_a_terminal(
+    form: Any, hostile: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(form)
+
+    get_logger("test.escapes").info("event", title=f"a{hostile}b")
+    logging.getLogger("test.foreign").warning("refused %s", f"c{hostile}d\nforged")
+
+    told = capsys.readouterr().err
+    ours = re.sub(r"\x1b\[[0-9]+m", "", told.replace(f"a{hostile}b", "HOSTILE").replace(f"c{hostile}d", "HOSTILE"))
+    assert "HOSTILE" not in ours
+    assert len(told.splitlines()) == 2
+    assert ("\x1b" in ours) is False
 
 
 def test_without_a_terminal_the_form_is_json_and_on_one_it_is_columns(

@@ -193,6 +193,11 @@ def test_without_a_config_folder_the_shipped_one_is_used(tmp_path: Path, monkeyp
     assert load(CONFIG_DIR="elsewhere").config_dir == Path("elsewhere")
 
 
+def test_a_password_is_known_as_the_url_writes_it_and_as_it_is() -> None:
+    settings = load_settings({"SECURITYBOT_AMQP_URL": "amqp://bot:p%40ss%2Fword@broker/"}, dotenv=None)
+    assert set(settings.secrets()) == {"p%40ss%2Fword", "p@ss/word"}
+
+
 def test_the_keys_of_the_history_are_secrets_and_long_enough_to_be() -> None:
     settings = load(HISTORY_KEY=f"{'n' * 32} {'o' * 32}")
 
