@@ -40,7 +40,7 @@ def _prove(turn: Turn, question: Question) -> None:
         questions.unproved(turn, question, "not asked for" if turn.rules.second_factor else "no second factor")
         return
     if _remembered(turn, question, policy):
-        questions.proved(turn, question)
+        questions.proved(turn, question, fresh=False)
         return
     turn.refresh(question, "card_yes")
     if turn.talk.proof is None:  # otherwise a push for `stop` or `ignore` is open: `_resume` comes back here
@@ -176,7 +176,7 @@ def _settle_answer(turn: Turn, question: Question, proof: Proof, event: ProofSet
     again = proof.pushes < turn.policy(question).pushes
     match event.result:
         case AuthResult.APPROVED:
-            questions.proved(turn, question)
+            questions.proved(turn, question, fresh=True)
         case AuthResult.UNPROVED:
             questions.unproved(turn, question, event.detail)
         case AuthResult.DENIED:

@@ -111,11 +111,15 @@ def answered(turn: Turn, question: Question, resolution: Resolution, comment: st
     _resolve(turn, question, Resolve(question, resolution, performed, None, comment, responded=True))
 
 
-def proved(turn: Turn, question: Question) -> None:
-    """The only verdict that silences: the same title is not asked again for a while, unless it is critical."""
+def proved(turn: Turn, question: Question, *, fresh: bool) -> None:
+    """The only verdict that silences: the same title is not asked again for a while, unless it is critical.
+
+    And only after a push of its own (`fresh`): whoever has got hold of the chat within the memory of an earlier push
+    mutes nothing.
+    """
     _resolve(turn, question, Resolve(question, Resolution.CONFIRMED, True, True, question.comment, responded=True))
     back_off = turn.policy(question).back_off
-    if back_off and question.severity is not Severity.CRITICAL:
+    if fresh and back_off and question.severity is not Severity.CRITICAL:
         turn.decide(BackOff(question.first.title, turn.now + back_off))
 
 

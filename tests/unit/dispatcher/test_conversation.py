@@ -219,6 +219,16 @@ def test_within_two_hours_an_approved_push_proves_the_next_yes_too(severity: Sev
     assert len(of(world.log, Push)) == 1
 
 
+def test_an_answer_proved_by_an_earlier_push_mutes_nothing() -> None:
+    world = Story()
+    world.proves()
+    before = len(of(world.log, BackOff))
+    world.alert("log-in")
+    world.types(Meaning.YES)
+    assert world.verdict().resolution is Resolution.CONFIRMED
+    assert len(of(world.log, BackOff)) == before == 1
+
+
 @pytest.mark.parametrize("severity", [Severity.HIGH, Severity.CRITICAL])
 def test_high_and_critical_alerts_want_a_push_of_their_own(severity: Severity) -> None:
     world = Story()

@@ -191,7 +191,7 @@ class World:
             assert list(self.verdicts.values())[-1] is Resolution.CONFIRMED, "silenced without a proved answer"
         elif self.second_factor:
             assert decision.proved
-            assert self.approving, "silenced without a fresh push"
+        assert self.approving or not self.second_factor, "silenced without a fresh push"
 
     def _look_for_more(self) -> None:
         left = sorted(self.waiting.values(), key=lambda a: (-a.severity.rank, a.hash))
