@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from common.messages import AuthResult
 from common.settings import Settings
 from services.auth_poller.port import Answer, Prepared, Request, Settled, Started
@@ -36,10 +34,6 @@ class LocalAuthenticator:
 
     def check(self) -> None:
         """Return None: there is nothing that could be away."""
-
-    def inspect(self) -> Mapping[str, str | None]:
-        """There is nothing more to tell."""
-        return {}
 
 
 def from_settings(settings: Settings) -> LocalAuthenticator:

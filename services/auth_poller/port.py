@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -107,10 +106,8 @@ class Authenticator(Protocol):
         """Return what a click in chat by the request's own person settles; None where chat settles nothing."""
 
     def check(self) -> str | None:
-        """Return None when the second factor can be used, otherwise what is wrong and what to do, in one line."""
+        """Return None when the second factor can be used, otherwise what is wrong and what to do, in one line.
 
-    def inspect(self) -> Mapping[str, str | None]:
-        """Tell more to `securitybot check`, once `check` is passed: names, and what is wrong and what to do, or None.
-
-        Sends no push.
+        An adapter may have `inspect() -> Mapping[str, str | None]` too: what else `securitybot check` is to tell once
+        this is passed, by name; it sends no push.
         """

@@ -10,7 +10,7 @@ case, so `Alice`, `alice` and `alice@example.com` are the same person: do not us
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from starlette.routing import BaseRoute
@@ -65,10 +65,6 @@ class LocalChat:
     def check(self) -> str | None:
         """Always well."""
         return None
-
-    def inspect(self) -> Mapping[str, str | None]:
-        """There is nothing more to tell."""
-        return {}
 
 
 def from_settings(settings: Settings) -> LocalChat:

@@ -9,7 +9,7 @@ ChatFailure
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -138,10 +138,8 @@ class Chat(Protocol):
         """Return the HTTP routes by which replies arrive."""
 
     def check(self) -> str | None:
-        """Tell what is wrong (for /readyz and `securitybot check`), or None."""
+        """Tell what is wrong (for /readyz and `securitybot check`), or None.
 
-    def inspect(self) -> Mapping[str, str | None]:
-        """Tell more to `securitybot check`, once `check` is passed: names, and what is wrong and what to do, or None.
-
-        Tells nobody else anything.
+        An adapter may have `inspect() -> Mapping[str, str | None]` too: what else `securitybot check` is to tell once
+        this is passed, by name; it posts nothing.
         """

@@ -184,7 +184,7 @@ def _plugin(settings: Settings, group: Group, name: str) -> Results:
         return
     problem: str | None = plugin.check()
     yield what, None if problem is None else f"{name}: {problem}"
-    if problem is None:
+    if problem is None and hasattr(plugin, "inspect"):
         for detail, wrong in plugin.inspect().items():
             yield f"{what}-{detail}", wrong
 

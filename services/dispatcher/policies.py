@@ -51,7 +51,7 @@ class Policy(_Model):
     proof_memory: Duration = timedelta(hours=2)
     """How long an approved push proves later answers too; for low and medium severity only."""
     back_off: Duration = timedelta(hours=21)
-    """How long the same title is not asked again after a yes that a push of its own proved; never for critical alerts."""
+    """How long the same title is not asked again after a yes proved by a push of its own; never for critical alerts."""
     escalate_within: Duration = timedelta(hours=6)
     """The watchdog: an alert that has no verdict after this, by the same clock, goes to the team."""
     closes: frozenset[Resolution] = frozenset({Resolution.CONFIRMED})

@@ -181,7 +181,7 @@ class SlackChat:
         return None if self._socket is None or self._socket.connected() else "Slack's socket is not connected"
 
     def inspect(self) -> Mapping[str, str | None]:
-        """See `Chat.inspect`."""
+        """Tell `securitybot check` of scopes, clock, socket and reporting channel; posts nothing."""
         app_token = None if self._signing_secret else self._app_token
         return inspect(self._web, app_token, self._reporting_channel, self._clock.now())
 

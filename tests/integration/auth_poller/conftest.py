@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -98,9 +98,6 @@ class FakeAuthenticator:
 
     def check(self) -> str | None:
         return None
-
-    def inspect(self) -> Mapping[str, str | None]:
-        return {}
 
 
 def _next(answers: list[Any]) -> Any:
