@@ -1,7 +1,7 @@
-.PHONY: help demo test check audit format lock docs bench faults clean
+.PHONY: help demo test check audit format lock docs bench faults compose-test clean
 
 help:  ## This list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo:  ## The whole bot in this terminal: memory bus, SQLite, local chat, simulated push
 	@scripts/venv runtime
@@ -49,6 +49,10 @@ faults:  ## kill -9, outages and poison in their long form, then the long run (h
 	@scripts/test-servers
 	@SECURITYBOT_FAULTS=long .venv/bin/pytest tests/faults
 	@.venv/bin/python -m tests.faults.long
+
+compose-test:  ## The stack in containers: up, killed, scaled, restored (minutes; needs Docker, or root and dockerd)
+	@scripts/venv dev
+	@SECURITYBOT_TEST_COMPOSE=1 .venv/bin/pytest tests/compose --durations=0 --timeout 600
 
 clean:  ## Remove what make made
 	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
