@@ -113,12 +113,12 @@ CHAT_GATEWAY = Rights(
         messages.ChatMessageUndeliverable,
         messages.ReplyReceived,
     ),
-    tables=_PIPELINE | {"people": CHANGE, "chat_deliveries": ALL_ROWS},
+    tables=_PIPELINE | {"people": CHANGE, "chat_deliveries": CHANGE},
 )
 AUTH_POLLER = Rights(
     consumes=(AUTH_POLLER_QUEUE,),
     publishes=(messages.AuthenticationStarted, messages.AuthenticationSettled),
-    tables=_PIPELINE | {"auth_requests": ALL_ROWS},
+    tables=_PIPELINE | {"auth_requests": CHANGE},
 )
 CONSOLE = Rights(
     publishes=(messages.AllowPushes,),
@@ -139,8 +139,8 @@ CONSOLE = Rights(
         "api_tokens": "SELECT, UPDATE (last_used_at)",
         "analysts": READ,
         "sessions": ALL_ROWS,
-        "sign_in_flows": ALL_ROWS,
-        "sign_in_failures": ALL_ROWS,
+        "sign_in_flows": TAKE_AWAY,
+        "sign_in_failures": TAKE_AWAY,
         "rollups": CHANGE,
         "progress": CHANGE,
         "words": CHANGE,
