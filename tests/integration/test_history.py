@@ -17,6 +17,7 @@ from sqlalchemy import Engine, func, insert, select
 from structlog.testing import capture_logs
 
 from common.history_chain import Fault, SealKey
+from common.logs import get_logger
 from common.records.database import create_database
 from common.records.migrate import create_or_migrate
 from common.records.tables import HistoryRow, HistorySealRow
@@ -26,6 +27,12 @@ from tests.conftest import migrated
 from tests.history import History
 
 KEY, NEW_KEY = SealKey(b"k" * 32), SealKey(b"n" * 32)
+
+
+@pytest.fixture(autouse=True)
+def _uncached_logger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logger that an earlier test has used keeps the processors of that time, and is not captured."""
+    monkeypatch.setattr(sealing, "log", get_logger(sealing.__name__))
 
 
 @pytest.fixture
