@@ -60,7 +60,7 @@ def _wanted(settings: Settings) -> tuple[str | None, Mapping[str, Rights]]:
     from urllib.parse import urlsplit
 
     from common.rights import CONSOLE_WITH_LOCAL_CHAT, SERVICES
-    from services.cli.bootstrap import PREFIX
+    from services.cli.deployment import PREFIX
 
     services = SERVICES if settings.chat != "local" else {**SERVICES, "console": CONSOLE_WITH_LOCAL_CHAT}
     user = urlsplit(settings.amqp_url.get_secret_value()).username or ""

@@ -120,8 +120,8 @@ def _grant(engine: Engine) -> list[str]:
 
     from common.records.database import translated_errors
     from common.rights import SERVICES
-    from services.cli.bootstrap import PREFIX
     from services.cli.database_users import grant_statements
+    from services.cli.deployment import PREFIX
 
     if engine.url.get_backend_name() == "sqlite" or engine.url.database is None:
         raise click.UsageError("--grants is for MySQL and MariaDB: SQLite has no users")
