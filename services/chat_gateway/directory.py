@@ -9,12 +9,12 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 
 from common.clock import Clock
 from common.errors import Temporary
 from common.logs import get_logger
+from common.records.bulk import Upsert
 from common.records.tables import PersonRow
 from common.retry import Backoff
 from common.unit_of_work import Transactions, UnitOfWork
@@ -26,8 +26,6 @@ REFRESH_EVERY = 3600.0
 REFRESH_AGAIN = timedelta(seconds=10)
 """A look-up by user name reads the whole directory; many of them in a row read it once."""
 CHUNK = 500
-TRIES = 3
-"""Two replicas may insert the same newcomer at once; the loser finds it at the next try."""
 _FIELDS = ("username", "email", "display_name", "time_zone", "locale", "active")
 
 
@@ -92,14 +90,7 @@ class Directory:
         Raises:
             DatabaseUnavailable: nothing was written.
         """
-        for attempt in range(TRIES):
-            try:
-                self._transactions.run(lambda work: store(work, people))
-            except IntegrityError:
-                if attempt == TRIES - 1:
-                    raise
-            else:
-                return
+        self._transactions.run(lambda work: store(work, people))
 
     def look_up(self, handle: str) -> Person | None:
         """Return who answers to a chat id, an e-mail address or a user name, asking the chat system.
@@ -116,25 +107,16 @@ class Directory:
 
 
 def store(work: UnitOfWork, people: Iterable[Person]) -> None:
-    """Insert newcomers and update who changed, in SQL that every database speaks."""
+    """Insert newcomers and update who changed. Two replicas may look the same newcomer up at once: both are right."""
     wanted = {person.chat_id: person for person in people}
     rows = work.connection.execute(select(PersonRow.__table__).where(PersonRow.chat_id.in_(wanted.keys()))).all()
     known = {row.chat_id: row for row in rows}
-    new = [asdict(person) | {"updated_at": work.now} for person in wanted.values() if person.chat_id not in known]
-    if new:
-        work.connection.execute(insert(PersonRow), new)
     changed = [
-        {f"{field}_": value for field, value in asdict(person).items()} | {"updated_at_": work.now}
+        asdict(person) | {"updated_at": work.now}
         for person in wanted.values()
-        if person.chat_id in known and _differs(known[person.chat_id], person)
+        if person.chat_id not in known or _differs(known[person.chat_id], person)
     ]
-    if changed:
-        work.connection.execute(
-            update(PersonRow)
-            .where(PersonRow.chat_id == bindparam("chat_id_"))
-            .values({field: bindparam(f"{field}_") for field in (*_FIELDS, "updated_at")}),
-            changed,
-        )
+    work.write(Upsert(PersonRow, changed))
 
 
 def _differs(row: Any, person: Person) -> bool:

@@ -109,13 +109,12 @@ def test_killed_and_started_again_it_goes_on_where_it_was(tmp_path: Path) -> Non
 
 def test_killed_in_the_middle_of_everything_it_loses_and_repeats_nothing(tmp_path: Path) -> None:
     for moment in (0.6, 1.0, 1.4):
-        demo = subprocess.Popen(
+        with subprocess.Popen(
             [SCRIPT, "demo"], env=environment(), cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
-        with pytest.raises(subprocess.TimeoutExpired):
-            demo.wait(moment)
-        demo.kill()
-        demo.wait()
+        ) as demo:
+            with pytest.raises(subprocess.TimeoutExpired):
+                demo.wait(moment)
+            demo.kill()
     scripted(tmp_path, "no", "no", "no", "no")
     assert set(verdicts(tmp_path)) <= {"denied"}
     with sqlite3.connect(tmp_path / "securitybot.db") as record:
