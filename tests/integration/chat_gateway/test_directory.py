@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
+from common.bus.embedded import KombuBus
+from common.clock import SystemClock
 from common.ids import new_id
 from common.messages import LookUpPerson, PersonLookedUp
+from common.records.database import create_database
+from common.records.migrate import migrate
+from common.records.tables import PersonRow
+from common.unit_of_work import Transactions, UnitOfWork
+from services.chat_gateway.directory import store
+from services.chat_gateway.port import Person
 from tests.integration.chat_gateway.conftest import Bench
 from tests.waiting import eventually
 
@@ -100,3 +109,19 @@ def test_newcomers_and_changes_are_told_over_the_socket(bench: Bench, alice: str
     dave = bench.slack.join("dave", "dave@example.com")
     bench.slack.change_user(alice, deleted=True)
     eventually(lambda: dave in bench.people() and not bench.people()[alice].active)
+
+
+def test_two_gateways_may_learn_of_the_same_newcomer_at_once(mariadb_url: str, memory_bus: KombuBus) -> None:
+    engine = create_database(mariadb_url)
+    migrate(engine)
+    newcomer = Person("U1", "carol", "carol@example.com", "Carol", None, None, active=True)
+    first, second = (Transactions(engine, memory_bus, SystemClock(), "chat-gateway") for _ in range(2))
+
+    def meanwhile(work: UnitOfWork) -> None:
+        store(work, [newcomer])  # has looked, and has not written yet
+        second.run(lambda other: store(other, [newcomer]))
+
+    first.run(meanwhile)
+    with engine.connect() as connection:
+        assert connection.scalars(select(PersonRow.chat_id)).all() == ["U1"]
+    engine.dispose()
