@@ -30,8 +30,8 @@ format:  ## Let ruff format and mend what it can
 
 lock:  ## Pin the newest allowed versions, with hashes
 	@scripts/venv dev
-	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade --extra all pyproject.toml --group build -o requirements/runtime.txt
-	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --upgrade --extra all --group build --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-strip-extras --upgrade --extra all pyproject.toml --group build -o requirements/runtime.txt
+	.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-strip-extras --upgrade --extra all --group build --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
 
 docs:  ## The documentation as a site in build/site, its configuration reference written anew
 	@scripts/venv dev
