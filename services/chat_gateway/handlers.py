@@ -55,6 +55,9 @@ class ChatGatewayHandler:
         jobs = self._deliveries.take_over(work, room, full) if room else []
         if jobs:
             work.after_commit(self._hand_over(work, jobs))
+        done = self._deliveries.finished(work, self._schedule.gaps())
+        if done:
+            work.after_commit(lambda: self._schedule.learn(done))
 
     def _hand_over(self, work: UnitOfWork, jobs: Sequence[Job]) -> Callable[[], None]:
         done = self._deliveries.finished(work, self._schedule.unsure(jobs))

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from common.token_bucket import TokenBucket
 from services.chat_gateway.jobs import Job
 
-GAP_SECONDS = 5.0
+GAP_SECONDS = 20.0
+"""Longer than a dead dispatcher's outbox (`SWEEP_AGE` and `SWEEP_EVERY`) or a dead gateway's claim keeps a message."""
 PER_SECOND = 1.0
 """Messages a second and channel that Slack takes; short bursts are allowed."""
 BURSTS: Mapping[str, int] = {"person": 3, "channel": 2, "look_up": 1}
@@ -56,6 +57,10 @@ class Lane:
         known = [sequence for sequence in (self.last, self._highest) if sequence is not None]
         return max(known) if known else None
 
+    def has_gap(self) -> bool:
+        """Tell whether the head waits for an earlier message that is not here."""
+        return self._ordered and self.last is not None and bool(self._waiting) and self._waiting[0][0] > self.last + 1
+
     def next_at(self, now: float, blocked: Mapping[str, float]) -> float | None:
         """Return when the head may go (`now` or earlier: at once); None while there is nothing to do.
 
@@ -65,11 +70,11 @@ class Lane:
         """
         if self.busy or not self._waiting:
             return None
-        sequence, _, added, job = self._waiting[0]
+        _, _, added, job = self._waiting[0]
         if self._superseded(job):
             return now
         times = [self.not_before, blocked.get(job.calls, 0.0)]
-        if self._ordered and self.last is not None and sequence > self.last + 1:
+        if self.has_gap():
             times.append(added + GAP_SECONDS)
         if job.calls == "send":
             times.append(self._bucket.free_at(now))

@@ -85,6 +85,20 @@ class Schedule:
                     expected[job.lane] = max(last, job.sequence)
             return unsure
 
+    def gaps(self) -> list[str]:
+        """Return the persons whose next message waits for an earlier one: another process may be at it."""
+        with self._changed:
+            return [name for name, lane in self._lanes.items() if lane.has_gap()]
+
+    def learn(self, done: Mapping[str, int]) -> None:
+        """Learn the highest sequence that is done, of recipients whose lanes had gaps."""
+        with self._changed:
+            now = self._monotonic()
+            for name, sequence in done.items():
+                if name in self._lanes:
+                    self._lanes[name].knows(sequence)
+                    self._plan(self._lanes[name], now)
+
     def waiting(self, names: Collection[str]) -> dict[str, int]:
         """Return how many jobs wait in each of these lanes."""
         with self._changed:

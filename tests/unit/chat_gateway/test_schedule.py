@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from common.messages import ChatContent
 from services.chat_gateway.jobs import Job
+from services.chat_gateway.lanes import GAP_SECONDS
 from services.chat_gateway.schedule import Schedule
 
 NOW = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
@@ -65,8 +66,17 @@ def test_a_gap_runs_out() -> None:
     seconds = Seconds()
     schedule = Schedule(seconds)
     schedule.add([a_job("a", 2)], {"a": 0})
-    seconds.now += 5
+    seconds.now += GAP_SECONDS
     assert taken(schedule) == "a-2"
+
+
+def test_a_gap_ends_once_another_process_has_sent_the_earlier_message() -> None:
+    schedule = Schedule(Seconds())
+    schedule.add([a_job("a", 2), a_job("b", 1)], {"a": 0, "b": 0})
+    assert schedule.gaps() == ["a"]
+    schedule.learn({"a": 1, "stranger": 7})
+    assert schedule.gaps() == []
+    assert {taken(schedule), taken(schedule)} == {"a-2", "b-1"}
 
 
 def test_only_newcomers_and_gaps_have_to_be_looked_up() -> None:
