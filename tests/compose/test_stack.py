@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -176,8 +177,16 @@ def test_an_alert_over_http_that_is_denied_reaches_the_team(stack: Installation)
     assert "odd log-in" in stack.analyst("team", "viewer").conversation()  # what the reporting channel has heard
 
 
-def test_scaled_and_killed_it_asks_everybody_in_order_and_once(stack: Installation) -> None:
+@pytest.fixture
+def scaled(stack: Installation) -> Iterator[Installation]:
+    """Three dispatchers and two gateways, for one test."""
     stack.compose("up", "-d", "--no-recreate", "--scale", "dispatcher=3", "--scale", "chat-gateway=2")
+    yield stack
+    stack.compose("up", "-d", "--no-recreate", "--scale", "dispatcher=1", "--scale", "chat-gateway=1")
+
+
+def test_scaled_and_killed_it_asks_everybody_in_order_and_once(scaled: Installation) -> None:
+    stack = scaled
     names, each = ("dora", "erin", "fred"), 5
     bodies = {name: [alert(name, f"alert {n} of {name}") for n in range(each)] for name in names}
     browsers = {name: stack.analyst(name) for name in names}
@@ -209,7 +218,6 @@ def test_scaled_and_killed_it_asks_everybody_in_order_and_once(stack: Installati
         assert [int(row[0]) for row in sent] == sorted({int(row[0]) for row in sent})
         asked = [row[1] for row in sent if "alert" in row[1] and ("Hello" in row[1] or "One more thing" in row[1])]
         assert len(asked) == len(set(asked)) == each
-    stack.compose("up", "-d", "--no-recreate", "--scale", "dispatcher=1", "--scale", "chat-gateway=1")
 
 
 def test_a_killed_broker_and_database_lose_nothing(stack: Installation) -> None:
@@ -220,7 +228,7 @@ def test_a_killed_broker_and_database_lose_nothing(stack: Installation) -> None:
         (container,) = stack.compose.containers(victim)
         run("docker", "kill", container)
         run("docker", "start", container)
-    eventually(lambda: all_ready(stack), 90, every=1.0)
+        eventually(lambda: all_ready(stack), 90, every=1.0)
     for body in bodies:
         gina.click("not_sure", body["title"])
         assert ear.wait(body["hash"])["resolution"] == "not_sure"
