@@ -56,8 +56,9 @@ class Schedule:
                 if job.message_id in self._known:
                     continue
                 self._known.add(job.message_id)
-                lane = touched[job.lane] = self._lanes.get(job.lane) or Lane(job.recipient_kind)
-                self._lanes[job.lane] = lane
+                if job.lane not in self._lanes:
+                    self._lanes[job.lane] = Lane(job.recipient_kind)
+                lane = touched[job.lane] = self._lanes[job.lane]
                 lane.add(job, now)
             for name, sequence in done.items():
                 if name in self._lanes:

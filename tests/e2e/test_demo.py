@@ -20,11 +20,12 @@ from tests.stack import SCRIPT
 
 SECONDS = 40.0
 ON_A_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Makes its standard input the controlling terminal, so that a typed Ctrl-C is a signal."""
+"""Makes its standard input the controlling terminal, so that a typed Ctrl-C is a signal: a shell's background jobs ignore it."""
 
 
 def environment() -> dict[str, str]:

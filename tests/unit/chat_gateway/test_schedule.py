@@ -43,6 +43,25 @@ def test_a_slow_recipient_holds_up_nobody_else() -> None:
     assert taken(schedule) is None
 
 
+def test_a_message_that_comes_while_the_one_before_is_being_called_waits_for_its_end() -> None:
+    schedule = Schedule(Seconds())
+    schedule.add([a_job("a", 1)], {"a": 0})
+    turn = schedule.take()
+    assert turn is not None
+    schedule.add([a_job("a", 2), a_job("b", 1)], {})
+    assert taken(schedule) == "b-1"
+    schedule.done(turn, success=True)
+    assert taken(schedule) == "a-2"
+
+
+def test_nothing_else_goes_while_a_persons_only_message_is_being_called() -> None:
+    schedule = Schedule(Seconds())
+    schedule.add([a_job("a", 1)], {"a": 0})
+    assert schedule.take() is not None
+    schedule.add([a_job("a", 2)], {})
+    assert taken(schedule) is None
+
+
 def test_a_row_that_is_taken_over_twice_is_called_once() -> None:
     schedule = Schedule(Seconds())
     schedule.add([a_job("a", 1)], {})
