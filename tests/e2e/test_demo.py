@@ -25,7 +25,7 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Makes its standard input the controlling terminal, so that a typed Ctrl-C is a signal, which background jobs ignore."""
+"""Makes its standard input the controlling terminal, so that a typed Ctrl-C is a signal; background jobs ignore it."""
 
 
 def environment() -> dict[str, str]:
