@@ -10,7 +10,7 @@ give() { # GROUP FILE...
     chmod 0640 "$@"
 }
 give 10011 amqp_url_ingest database_url_ingest
-give 10012 amqp_url_dispatcher database_url_dispatcher
+give 10012 amqp_url_dispatcher database_url_dispatcher history_key
 give 10013 amqp_url_chat_gateway database_url_chat_gateway
 give 10014 amqp_url_auth_poller database_url_auth_poller
 give 10015 amqp_url_console database_url_console

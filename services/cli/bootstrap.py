@@ -59,5 +59,6 @@ def bootstrap(  # noqa: PLR0913, PLR0917 - click passes each option by name
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         writer.broker(place_of(rabbitmq, 5672, vhost, tls), services_with(chat))
         writer.record(place_of(mysql, 3306, database, verified), SERVICES)
+        writer.seals()
     except OSError as error:
         raise ConfigurationError(f"{error.filename or folder}: cannot be written: {error.strerror}") from None

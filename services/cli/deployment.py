@@ -81,6 +81,15 @@ class Deployment:
         granted = {PREFIX + name: rights for name, rights in services.items()}
         self._write("grants.sql", script(grant_statements(place.name, granted)), self._groups.database)
 
+    def seals(self) -> None:
+        """Write the key of the history's seals. One that is there is kept, older ones after it too."""
+        path = self._folder / "history_key"
+        if path.exists():
+            self._protect(path, self._groups.services)
+            click.echo(f"kept   {path.name}")
+        else:
+            self._write(path.name, secrets.token_urlsafe(32), self._groups.services)
+
     def _password(self, name: str, group: int | None) -> str:
         path = self._folder / name
         if path.exists():

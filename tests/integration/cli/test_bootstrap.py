@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from common.history_chain import read_keys
 from services.cli.main import cli
 
 
@@ -51,6 +52,15 @@ def test_run_again_it_keeps_what_is_there_and_makes_what_is_missing(tmp_path: Pa
     after = passwords(tmp_path)
     assert {name for name in before if before[name] != after[name]} == {"rabbitmq_ingest"}
     assert after["rabbitmq_ingest"] in (tmp_path / "amqp_url_ingest").read_text()
+
+
+def test_the_key_of_the_historys_seals_is_kept_with_older_ones_beside_it(tmp_path: Path) -> None:
+    bootstrap(tmp_path)
+    made = (tmp_path / "history_key").read_text()
+    assert len(read_keys(made)) == 1
+    (tmp_path / "history_key").write_text(f"{'n' * 40} {made}")
+    bootstrap(tmp_path)
+    assert (tmp_path / "history_key").read_text() == f"{'n' * 40} {made}"
 
 
 def test_a_password_that_somebody_else_chose_is_kept_or_refused(
