@@ -93,7 +93,7 @@ class Link:
         self._user = user
         self._topology = topology
         self._connection: Any = None
-        self._backoff = Backoff(first=0.1, longest=5.0)
+        self._backoff = Backoff(first=0.1, longest=2.0)  # a broker that starts again is found at once
         self._attempt = 0
         self._opened_at = 0.0
         self._again = False
