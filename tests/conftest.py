@@ -45,6 +45,12 @@ def running(build: Callable[[], S]) -> Iterator[S]:
         server.remove()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Workers under `-n auto`: each has servers of its own; given ones serve only one."""
+    given = {"SECURITYBOT_TEST_AMQP_URL", "SECURITYBOT_TEST_DATABASE_URL"} & os.environ.keys()
+    return 0 if given else max(2, os.cpu_count() or 1)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the ends of the services' logs beside a failure."""
