@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -9,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 
 from common import api_tokens
 from common.alert_form import MAX_BODY
@@ -321,6 +323,30 @@ def test_only_the_hash_of_a_token_is_kept_and_its_making_is_in_the_history(api: 
     assert (note.actor, note.action, note.detail) == (
         "analyst:test", "token_created", {"name": "tool", "scope": "publish"},
     )  # fmt: skip
+
+
+def test_only_the_digest_of_a_shown_token_reaches_the_database(api: Api, sqlite_engine: Engine) -> None:
+    """So how long the look-up takes tells nothing about the token itself."""
+    asked: list[str] = []
+    event.listen(sqlite_engine, "before_cursor_execute", lambda *given: asked.append(repr(given[2:4])))
+    assert api.post(VALID).status_code == 202
+    assert any("api_tokens" in query for query in asked)
+    assert not any(api.token in query for query in asked)
+
+
+def test_a_token_is_believed_only_after_a_comparison_in_constant_time(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[Any, Any]] = []
+
+    def differ(one: Any, other: Any) -> bool:
+        compared.append((one, other))
+        return False
+
+    monkeypatch.setattr(hmac, "compare_digest", differ)
+    assert api.post(VALID).status_code == 401
+    digest = hashlib.sha256(api.token.encode()).hexdigest()
+    assert compared == [(digest, digest)]
 
 
 def test_the_cache_of_tokens_does_not_grow_without_end(sqlite_engine: Engine, memory_bus: KombuBus) -> None:
