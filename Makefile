@@ -10,7 +10,7 @@ demo:  ## The whole bot in this terminal: memory bus, SQLite, local chat, simula
 test:  ## Every test, with what they need (RabbitMQ and MariaDB from the system's packages)
 	@scripts/venv dev
 	@scripts/test-servers
-	@.venv/bin/pytest -n auto --dist loadfile --cov --cov-report=term --cov-fail-under=90
+	@.venv/bin/pytest -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=90
 
 check:  ## Formatting, lint, types and the import contracts
 	@scripts/venv dev
