@@ -45,6 +45,9 @@ class UnitOfWork:
         self.connection = connection
         self.now = now
         self.actor = actor
+        self.hopeful = False
+        """Take for new what nearly always is, without a look: where it is not, a unique key refuses it, and the work is
+        done again, not hopeful any more. That saves a query of every batch."""
         self.outgoing: list[tuple[str, Publication]] = []
         """Outbox id and publication, in the order in which they were decided."""
         self._rows: dict[type[Base], list[dict[str, Any]]] = {}
@@ -101,7 +104,7 @@ class UnitOfWork:
         )
 
     def after_commit(self, action: Callable[[], None]) -> None:
-        """Run `action` once the transaction is safe, before the messages are published. It must not raise."""
+        """Run `action` once the transaction is safe and its messages are on their way. It must not raise."""
         self._after_commit.append(action)
 
     def flush(self) -> None:
@@ -209,8 +212,8 @@ class Transactions:
             raise
         if writes:
             failpoints.reached("after-commit")
-        work.committed()
         self._publish(work.outgoing)
+        work.committed()
         return result
 
     def _take_published(self, at_least: int) -> list[str]:

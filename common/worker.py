@@ -158,9 +158,9 @@ class Worker(Generic[M]):
     def _settle(self, deliveries: Sequence[Delivery]) -> None:
         """Handle all; where the batch fails for a message's sake, halve it until that message is alone."""
         for attempt in range(INTEGRITY_TRIES):
-            look = attempt > 0 or any(delivery.redelivered or delivery.message_id is None for delivery in deliveries)
+            hopeful = attempt == 0 and not any(one.redelivered or one.message_id is None for one in deliveries)
             try:
-                self._transactions.run(partial(self._in_transaction, deliveries=deliveries, look=look))
+                self._transactions.run(partial(self._in_transaction, deliveries=deliveries, hopeful=hopeful))
             except Temporary:
                 raise
             except BadMessage as error:
@@ -168,7 +168,7 @@ class Worker(Generic[M]):
                 break
             except IntegrityError as error:
                 failure = error
-                if look and (len(deliveries) > 1 or attempt == INTEGRITY_TRIES - 1):
+                if not hopeful and (len(deliveries) > 1 or attempt == INTEGRITY_TRIES - 1):
                     break
             except Exception as error:  # noqa: BLE001 - a bug: its fate is named below
                 failure = error
@@ -188,9 +188,10 @@ class Worker(Generic[M]):
         )
         self._transactions.run(lambda work: self._only_quarantine(work, deliveries[0], reason))
 
-    def _in_transaction(self, work: UnitOfWork, deliveries: Sequence[Delivery], *, look: bool) -> None:
+    def _in_transaction(self, work: UnitOfWork, deliveries: Sequence[Delivery], *, hopeful: bool) -> None:
+        work.hopeful = hopeful
         batch: list[Received[M]] = []
-        for delivery in self._enter_inbox(work, deliveries, look=look):
+        for delivery in self._enter_inbox(work, deliveries):
             try:
                 batch.append(Received(delivery, self._handler.decode(delivery)))
             except BadMessage as error:
@@ -202,18 +203,14 @@ class Worker(Generic[M]):
             metrics.HANDLED.labels(self.name, received.delivery.type or "").inc()
 
     def _only_quarantine(self, work: UnitOfWork, delivery: Delivery, reason: str) -> None:
-        for new in self._enter_inbox(work, [delivery], look=True):
+        for new in self._enter_inbox(work, [delivery]):
             quarantine(work, new, reason, self.name)
 
-    def _enter_inbox(self, work: UnitOfWork, deliveries: Sequence[Delivery], *, look: bool) -> list[Delivery]:
-        """Note the deliveries as handled and return those that were not handled before, each once.
-
-        Without `look` all of them are taken for new, as nearly all are; if one is not, the primary key refuses it, and
-        the transaction is done again with a look: that saves a query of every batch.
-        """
+    def _enter_inbox(self, work: UnitOfWork, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Note the deliveries as handled and return those that were not handled before, each once."""
         keys = [self._key(delivery) for delivery in deliveries]
         known: set[str] = set()
-        if look:
+        if not work.hopeful:
             known.update(work.connection.scalars(_HANDLED, {"consumer": self.name, "keys": sorted(set(keys))}))
         fresh: list[Delivery] = []
         for key, delivery in zip(keys, deliveries, strict=True):

@@ -60,15 +60,20 @@ class Deliveries:
         self._instance = instance
 
     def add(
-        self, work: UnitOfWork, jobs: Sequence[Job], most: int, waiting: Mapping[str, int] | None = None
+        self,
+        work: UnitOfWork,
+        jobs: Sequence[Job],
+        most: int,
+        unsure: Collection[str],
+        waiting: Mapping[str, int] | None = None,
     ) -> list[Job]:
         """Write the rows and return the jobs that are ours to do now, at most `most`, and `LANE_MOST` a recipient.
 
-        `waiting` tells how many are in hand already, by recipient.
+        `unsure` are the recipients of whom other processes may have rows; `waiting` tells how many are in hand already.
         Where an earlier row of the same recipient is another process's or nobody's, the new one is left to the sweep,
         which keeps the order.
         """
-        elsewhere = self._not_ours(work, {job.lane for job in jobs})
+        elsewhere = self._not_ours(work, unsure) if unsure else set()
         ours: list[Job] = []
         in_hand = Counter(waiting)
         for job in jobs:

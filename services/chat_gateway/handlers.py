@@ -35,10 +35,14 @@ class ChatGatewayHandler:
         return codec.decode(delivery)
 
     def handle(self, work: UnitOfWork, batch: Sequence[Received[Envelope[Message]]]) -> None:
-        """Write a row for each message; two or three statements however many they are."""
+        """Write a row for each message; one to three statements however many they are.
+
+        Whose last message is done or in hand here has none elsewhere.
+        """
         jobs = [job_of(received.message, work.now) for received in batch]
         waiting = self._schedule.waiting({job.lane for job in jobs})
-        ours = self._deliveries.add(work, jobs, self._room(), waiting)
+        unsure = self._schedule.unsure(jobs) | {job.lane for job in jobs if job.recipient_kind != "person"}
+        ours = self._deliveries.add(work, jobs, self._room(), unsure, waiting)
         work.after_commit(self._hand_over(work, ours))
 
     def ticks(self) -> tuple[Tick, ...]:

@@ -79,7 +79,7 @@ class Parts:
 
     def accept(self, name: str, sequence: int = 1, *, kind: str = "person") -> None:
         job = job_of(Envelope(name, a_send("U1", name, sequence, kind=kind), None, None), self.clock.now())
-        ours = self.transactions.run(lambda work: self.deliveries.add(work, [job], 10))
+        ours = self.transactions.run(lambda work: self.deliveries.add(work, [job], 10, {job.lane}))
         self.deliverer.claimed(self.clock.now() + LEASE)
         self.schedule.add(ours, {})
 

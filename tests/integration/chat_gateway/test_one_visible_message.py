@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from common.messages import ChatMessageDelivered, ChatMessageUndeliverable, Envelope, Recipient
 from common.unit_of_work import Transactions
@@ -78,7 +80,7 @@ def claim_as_dead_process(bench: Bench, message_id: str, alice: str, sequence: i
     past = FakeClock(datetime.now(UTC) - timedelta(seconds=10))
     job = job_of(Envelope(message_id, a_send(alice, f"message {sequence}", sequence), alice, None), past.now())
     dead = Deliveries("dead")
-    Transactions(bench.engine, bench.bus, past, "dead").run(lambda work: dead.add(work, [job], 100))
+    Transactions(bench.engine, bench.bus, past, "dead").run(lambda work: dead.add(work, [job], 100, {job.lane}))
 
 
 def test_a_row_of_a_killed_process_whose_call_arrived_is_found(bench: Bench, alice: str) -> None:
@@ -109,7 +111,7 @@ def test_rows_of_a_killed_process_go_on_in_their_order(bench: Bench, alice: str)
 def test_a_live_process_keeps_its_rows_and_later_ones_wait_for_it(bench: Bench, alice: str) -> None:
     job = job_of(Envelope("m-1", a_send(alice, "message 1", 1), alice, None), bench.clock.now())
     other = Deliveries("other")
-    bench.transactions().run(lambda work: other.add(work, [job], 100))
+    bench.transactions().run(lambda work: other.add(work, [job], 100, {job.lane}))
     bench.start()
     bench.send(alice, "message 2", 2)
     bench.send(bench.slack.add_user("bob"), "to bob", 1)
@@ -118,6 +120,25 @@ def test_a_live_process_keeps_its_rows_and_later_ones_wait_for_it(bench: Bench, 
     bench.transactions().run(lambda work: other.release(work, [job]))
     eventually(lambda: len(bench.texts(alice)) == 2)
     assert bench.texts(alice) == ["message 1", "message 2"]
+
+
+def test_whose_last_message_is_done_here_has_none_elsewhere(bench: Bench, alice: str) -> None:
+    looks: list[str] = []
+
+    def watch(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT DISTINCT chat_deliveries.recipient_id"):
+            looks.append(statement)
+
+    event.listen(bench.engine, "before_cursor_execute", watch)
+    bench.start()
+    for sequence in (1, 2, 4):  # of 3 nothing is known: some other process may be at it
+        name = bench.send(alice, f"message {sequence}", sequence)
+        eventually(lambda name=name: bench.row(name))  # type: ignore[misc]
+        eventually(lambda: len(bench.texts(alice)) >= min(sequence, 2))  # noqa: B023
+    assert len(looks) == 2, "for the first, and for the one after the gap"
+    bench.send(alice, "message 3", 3)
+    eventually(lambda: len(bench.texts(alice)) == 4)
+    assert bench.texts(alice) == [f"message {sequence}" for sequence in (1, 2, 3, 4)]
 
 
 def test_a_stopped_process_leaves_what_waits_to_the_next_at_once(bench: Bench, alice: str) -> None:

@@ -41,7 +41,7 @@ class Record:
         return job_of(Envelope(name, a_send(person, name, sequence, notify=notify), person, "hash"), self.clock.now())
 
     def add(self, who: Deliveries, *jobs: Job, most: int = 100) -> list[str]:
-        return [job.message_id for job in self.run(lambda work: who.add(work, jobs, most))]
+        return [job.message_id for job in self.run(lambda work: who.add(work, jobs, most, {job.lane for job in jobs}))]
 
     def take_over(self, who: Deliveries, most: int = 100) -> list[Job]:
         return self.run(lambda work: who.take_over(work, most))

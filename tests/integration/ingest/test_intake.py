@@ -167,6 +167,27 @@ def test_bad_messages_go_to_the_quarantine_as_they_came_and_stop_nobody(
     assert ["not UTF-8" in rows[0].reason, "nested" in rows[1].reason, "title: missing" in rows[2].reason] == [True] * 3
 
 
+def test_an_alert_alone_is_stored_without_a_look_and_its_repetition_is_counted(
+    running: Transactions, sqlite_engine: Engine, memory_bus: KombuBus
+) -> None:
+    looks: list[str] = []
+
+    def watch(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT alerts.hash"):
+            looks.append(statement)
+
+    def occurrences() -> list[int]:
+        with sqlite_engine.connect() as connection:
+            return list(connection.scalars(select(AlertRow.occurrences)))
+
+    event.listen(sqlite_engine, "before_cursor_execute", watch)
+    for times in (1, 2):
+        memory_bus.publish([Publication(ALERTS, "alert.x", json.dumps(VALID).encode(), new_id())])
+        eventually(lambda times=times: occurrences() == [times])  # type: ignore[misc]
+        assert len(looks) == times - 1
+    assert count(sqlite_engine, QuarantineRow) == 0
+
+
 def test_more_than_a_batch_of_alerts_arrives_whole(
     running: Transactions, sqlite_engine: Engine, memory_bus: KombuBus
 ) -> None:
