@@ -34,7 +34,7 @@ from common.records.database import create_database
 from common.records.migrate import migrate
 from common.records.tables import AlertRow
 from common.topology import TOPOLOGY
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from services.console.clerk import Clerk
 from services.console.finding import LISTED, filtered, order
 from services.console.rollup import count_more

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, bindparam, func, select
 
 from common import metrics
 from common.alerts import Status
+from common.records.base import UtcTime
 from common.records.tables import (
     AlertRow,
     AuthRequestRow,
@@ -22,7 +23,6 @@ from common.records.tables import (
     OutboxRow,
     QuarantineRow,
     ReportRow,
-    UtcTime,
 )
 from common.unit_of_work import UnitOfWork
 from common.worker import Tick

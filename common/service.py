@@ -30,7 +30,7 @@ from common.retry import Backoff
 from common.runnable import Runnable
 from common.settings import HTTP_PORTS, SHARED_HTTP_PORT, Settings
 from common.topology import TOPOLOGY
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 
 log = get_logger(__name__)
 

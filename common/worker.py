@@ -25,9 +25,11 @@ from common import failpoints, metrics
 from common.bus.port import Bus, Consumer, Delivery
 from common.errors import BadMessage, Temporary
 from common.logs import get_logger
-from common.records.tables import InboxRow, OutboxRow, QuarantineRow
+from common.quarantine import quarantine
+from common.records.tables import InboxRow, OutboxRow
 from common.retry import Backoff
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 
 log = get_logger(__name__)
 M = TypeVar("M")
@@ -278,27 +280,3 @@ def inbox_key(delivery: Delivery) -> str:
         return delivery.message_id
     digest = hashlib.sha256(delivery.routing_key.encode() + b"\0" + delivery.body).hexdigest()
     return f"sha256:{digest}"
-
-
-def quarantine(work: UnitOfWork, delivery: Delivery, reason: str, service: str) -> None:
-    """Keep a message that cannot be taken, as it came, with the reason."""
-    log.warning("quarantined", service=service, message_id=delivery.message_id, reason=reason)
-    metrics.QUARANTINED.labels(service).inc()
-    work.insert(
-        QuarantineRow,
-        received_at=work.now,
-        queue=delivery.queue,
-        exchange=delivery.exchange,
-        routing_key=delivery.routing_key[:255],
-        message_id=delivery.message_id,
-        type=delivery.type,
-        correlation_id=delivery.correlation_id,
-        headers={key: _plain(value) for key, value in delivery.headers.items()},
-        body=delivery.body,
-        reason=reason[:4000],
-        state="waiting",
-    )
-
-
-def _plain(value: object) -> object:
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)[:1000]

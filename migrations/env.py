@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from alembic import context
 
-from common.records.tables import Base
+from common.records.schema import SCHEMA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=SCHEMA,
     compare_type=True,
     render_as_batch=True,
 )

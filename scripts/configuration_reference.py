@@ -6,11 +6,12 @@ A name, its default and what stands under it in the code: nothing here is writte
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
+import sys
 from collections.abc import Iterable, Iterator
 from datetime import time, timedelta
 from enum import Enum
+from functools import cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -95,13 +96,19 @@ def docstrings(model: type[BaseModel]) -> dict[str, str]:
     for base in reversed(model.__mro__):
         if not issubclass(base, BaseModel) or base is BaseModel or base.__module__.startswith("pydantic"):
             continue
-        tree = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
-        assert isinstance(tree, ast.ClassDef)
+        tree = _classes(base.__module__)[base.__name__]
         for field, text in zip(tree.body, tree.body[1:], strict=False):
             if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
                 assert isinstance(field.target, ast.Name)
                 found[field.target.id] = " ".join(str(text.value.value).split())
     return found
+
+
+@cache
+def _classes(module: str) -> dict[str, ast.ClassDef]:
+    file = sys.modules[module].__file__
+    assert file is not None
+    return {part.name: part for part in ast.parse(Path(file).read_text()).body if isinstance(part, ast.ClassDef)}
 
 
 def fields(model: type[BaseModel]) -> Iterable[tuple[str, FieldInfo]]:

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine, text
 
 from common.history_chain import SealKey
 from common.records.history_verification import Verification
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.cli.session import OutboxOnly
 from services.dispatcher.sealing import SETTLED_AFTER, Sealing
 from tests.fakes.clock import FakeClock

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from common.errors import ChangeRefused, ConfigurationError
 from common.records.bulk import Upsert, write
-from common.records.tables import AnalystRow, SessionRow
+from common.records.console_tables import AnalystRow, SessionRow
 from common.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Dialect, bindparam, insert, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
-from common.records.tables import Base
+from common.records.base import Base
 
 ROWS_AT_ONCE = 250
 TEXT_AT_ONCE = 1_000_000

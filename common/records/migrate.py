@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 
 from common.records.database import translated_errors
-from common.records.tables import Base
+from common.records.schema import SCHEMA
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -83,7 +83,7 @@ def create_or_migrate(engine: Engine) -> None:
     """
     with engine.begin() as connection:
         if current_revision(connection) is None:
-            Base.metadata.create_all(connection)
+            SCHEMA.create_all(connection)
             connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
             connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": newest_revision()})
             return

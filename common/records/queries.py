@@ -9,16 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, ScalarSelect, Select, func, or_, select
 
-from common.records.tables import (
-    AlertRow,
-    ApiTokenRow,
-    Base,
-    BlacklistRow,
-    HistoryRow,
-    IgnoredRow,
-    PersonRow,
-    QuarantineRow,
-)
+from common.records.base import Base
+from common.records.tables import AlertRow, ApiTokenRow, BlacklistRow, HistoryRow, IgnoredRow, PersonRow, QuarantineRow
 
 Record = dict[str, Any]
 """One row by column name, times aware and in UTC."""

@@ -1,86 +1,14 @@
-"""Every table of the record, in the SQL that MySQL 8, MariaDB 10.11 and SQLite share. UTC everywhere.
-
-Column types: hashes are BINARY(32), times DATETIME(6) without zone, JSON is kept as text (MariaDB has no JSON type of
-its own). Text compares byte by byte (utf8mb4_bin): titles that differ in case are different titles.
-"""
+"""The record's tables of the pipeline: alerts, people and their conversations, messages on their way, history."""
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BINARY,
-    BigInteger,
-    DateTime,
-    Dialect,
-    Index,
-    Integer,
-    LargeBinary,
-    String,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-)
-from sqlalchemy.dialects import mysql
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-
-class HexHash(TypeDecorator[str]):
-    """64 hex digits in Python, 32 bytes in the database."""
-
-    impl = BINARY(32).with_variant(LargeBinary(32), "sqlite")
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
-        return None if value is None else bytes.fromhex(value)
-
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
-        return None if value is None else bytes(value).hex()
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """Aware UTC in Python, DATETIME(6) in the database."""
-
-    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-class JsonText(TypeDecorator[Any]):
-    """Any JSON value in Python, text in the database."""
-
-    impl = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else json.loads(value)
-
-
-_RowId = BigInteger().with_variant(Integer(), "sqlite")
-_Body = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
-_LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
-_Id = String(64)
-"""UUIDs, and the ids that chat systems give to people and channels."""
-
-
-class Base(DeclarativeBase):
-    """Base of all tables."""
-
-    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JsonText}  # noqa: RUF012 - SQLAlchemy's own way
-
-
-_MYSQL = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mariadb_charset": "utf8mb4",
-          "mariadb_collate": "utf8mb4_bin"}  # fmt: skip
+from common.records.base import MYSQL, Base, Body, HexHash, Id, JsonText, LongText, RowId
 
 
 class AlertRow(Base):
@@ -103,14 +31,14 @@ class AlertRow(Base):
         Index("ix_alerts_resolved", "resolved_at"),
         Index("ix_alerts_performed", "performed", "received_at"),
         Index("ix_alerts_authenticated", "authenticated", "received_at"),
-        _MYSQL,
+        MYSQL,
     )
-    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
     hash: Mapped[str] = mapped_column(HexHash)
     owner: Mapped[str] = mapped_column(String(255))
     title: Mapped[str] = mapped_column(String(255))
     description: Mapped[str] = mapped_column(Text)
-    reason: Mapped[str | None] = mapped_column(_LongText)
+    reason: Mapped[str | None] = mapped_column(LongText)
     url: Mapped[str | None] = mapped_column(Text)
     severity: Mapped[str] = mapped_column(String(16))
     source: Mapped[str] = mapped_column(String(64))
@@ -120,11 +48,11 @@ class AlertRow(Base):
     last_seen_at: Mapped[datetime]
     occurrences: Mapped[int]
     status: Mapped[str] = mapped_column(String(16))
-    person_id: Mapped[str | None] = mapped_column(_Id)
+    person_id: Mapped[str | None] = mapped_column(Id)
     """Chat id of the person who is or was asked."""
     matched_by: Mapped[str | None] = mapped_column(String(16))
     """How the owner was matched to the person: chat_id, email, username, or owners (config/owners.yaml)."""
-    question_id: Mapped[str | None] = mapped_column(_Id)
+    question_id: Mapped[str | None] = mapped_column(Id)
     """The question (live card) that the alert is part of; None while it waits."""
     escalate_at: Mapped[datetime | None]
     """When the watchdog escalates it if it still has no verdict."""
@@ -135,15 +63,15 @@ class AlertRow(Base):
     resolution: Mapped[str | None] = mapped_column(String(32))
     performed: Mapped[bool | None]
     authenticated: Mapped[bool | None]
-    comment: Mapped[str | None] = mapped_column(_LongText)
+    comment: Mapped[str | None] = mapped_column(LongText)
 
 
 class PersonRow(Base):
     """The directory from the chat system. User name and e-mail address are kept in lower case."""
 
     __tablename__ = "people"
-    __table_args__ = (Index("ix_people_username", "username"), Index("ix_people_email", "email"), _MYSQL)
-    chat_id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    __table_args__ = (Index("ix_people_username", "username"), Index("ix_people_email", "email"), MYSQL)
+    chat_id: Mapped[str] = mapped_column(Id, primary_key=True)
     username: Mapped[str] = mapped_column(String(255))
     email: Mapped[str | None] = mapped_column(String(255))
     display_name: Mapped[str] = mapped_column(String(255))
@@ -158,8 +86,8 @@ class ConversationRow(Base):
     """One row a person: where the conversation stands."""
 
     __tablename__ = "conversations"
-    __table_args__ = (Index("ix_conversations_due", "due_at"), _MYSQL)
-    person_id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    __table_args__ = (Index("ix_conversations_due", "due_at"), MYSQL)
+    person_id: Mapped[str] = mapped_column(Id, primary_key=True)
     version: Mapped[int]
     """Grows with each change; a writer that read an older one has to start again."""
     due_at: Mapped[datetime | None]
@@ -172,9 +100,9 @@ class BlacklistRow(Base):
     """Someone who is not asked: by their own `stop` or by an analyst."""
 
     __tablename__ = "blacklist"
-    __table_args__ = (Index("ix_blacklist_person", "person_id", "until"), _MYSQL)
-    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
-    person_id: Mapped[str] = mapped_column(_Id)
+    __table_args__ = (Index("ix_blacklist_person", "person_id", "until"), MYSQL)
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    person_id: Mapped[str] = mapped_column(Id)
     added_by: Mapped[str] = mapped_column(String(255))
     reason: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime]
@@ -187,9 +115,9 @@ class IgnoredRow(Base):
     """A title that somebody is not asked about: back-off after a proved answer, `ignore`, or an analyst."""
 
     __tablename__ = "ignored"
-    __table_args__ = (Index("ix_ignored_person", "person_id", "title", "until"), _MYSQL)
-    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
-    person_id: Mapped[str] = mapped_column(_Id)
+    __table_args__ = (Index("ix_ignored_person", "person_id", "title", "until"), MYSQL)
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    person_id: Mapped[str] = mapped_column(Id)
     title: Mapped[str] = mapped_column(String(255))
     added_by: Mapped[str] = mapped_column(String(255))
     reason: Mapped[str] = mapped_column(Text)
@@ -207,25 +135,25 @@ class ChatDeliveryRow(Base):
         Index("ix_chat_deliveries_state", "state", "claimed_until"),
         Index("ix_chat_deliveries_recipient", "recipient_id", "state", "sequence"),
         Index("ix_chat_deliveries_created", "created_at"),
-        _MYSQL,
+        MYSQL,
     )
-    message_id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    message_id: Mapped[str] = mapped_column(Id, primary_key=True)
     kind: Mapped[str] = mapped_column(String(8))
     """`send`, `update`, or `look_up` (somebody asked for; the recipient is then derived from the handle)."""
-    target: Mapped[str | None] = mapped_column(_Id)
+    target: Mapped[str | None] = mapped_column(Id)
     """For an update: the message id of the send."""
     recipient_kind: Mapped[str] = mapped_column(String(8))
-    recipient_id: Mapped[str] = mapped_column(_Id)
+    recipient_id: Mapped[str] = mapped_column(Id)
     sequence: Mapped[int]
     content: Mapped[dict[str, Any]]
     notify: Mapped[bool]
     state: Mapped[str] = mapped_column(String(8))
     """`pending`, `sent` or `failed`."""
-    channel: Mapped[str | None] = mapped_column(_Id)
-    posted_as: Mapped[str | None] = mapped_column(_Id)
+    channel: Mapped[str | None] = mapped_column(Id)
+    posted_as: Mapped[str | None] = mapped_column(Id)
     """The chat system's own id of the posted message (Slack's `ts`)."""
     error: Mapped[str | None] = mapped_column(Text)
-    claimed_by: Mapped[str | None] = mapped_column(_Id)
+    claimed_by: Mapped[str | None] = mapped_column(Id)
     claimed_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
     completed_at: Mapped[datetime | None]
@@ -235,14 +163,14 @@ class ReportRow(Base):
     """A report that waits until its channel has room, or a message of reports that is sent and not posted yet."""
 
     __tablename__ = "reports"
-    __table_args__ = (Index("ix_reports_channel", "channel", "urgency", "id"), _MYSQL)
-    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
-    channel: Mapped[str] = mapped_column(_Id)
+    __table_args__ = (Index("ix_reports_channel", "channel", "urgency", "id"), MYSQL)
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    channel: Mapped[str] = mapped_column(Id)
     urgency: Mapped[int]
     """0 (low) to 3 (critical)."""
     content: Mapped[dict[str, Any] | None]
     """Of a report that waits."""
-    message_id: Mapped[str | None] = mapped_column(_Id)
+    message_id: Mapped[str | None] = mapped_column(Id)
     """Of a message that is sent."""
     about: Mapped[str | None] = mapped_column(HexHash)
     created_at: Mapped[datetime]
@@ -252,9 +180,9 @@ class AuthRequestRow(Base):
     """A second-factor request in flight, so that a restart goes on polling and sends no second push."""
 
     __tablename__ = "auth_requests"
-    __table_args__ = (Index("ix_auth_requests_state", "state", "claimed_until"), _MYSQL)
-    request_id: Mapped[str] = mapped_column(_Id, primary_key=True)
-    person_id: Mapped[str] = mapped_column(_Id)
+    __table_args__ = (Index("ix_auth_requests_state", "state", "claimed_until"), MYSQL)
+    request_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    person_id: Mapped[str] = mapped_column(Id)
     username: Mapped[str] = mapped_column(String(255))
     title: Mapped[str] = mapped_column(String(255))
     facts: Mapped[Any] = mapped_column(JsonText)
@@ -266,7 +194,7 @@ class AuthRequestRow(Base):
     code: Mapped[str | None] = mapped_column(String(16))
     result: Mapped[str | None] = mapped_column(String(16))
     detail: Mapped[str | None] = mapped_column(Text)
-    claimed_by: Mapped[str | None] = mapped_column(_Id)
+    claimed_by: Mapped[str | None] = mapped_column(Id)
     claimed_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
@@ -277,8 +205,8 @@ class QuarantineRow(Base):
     """A message that could not be taken, as it came, with the reason."""
 
     __tablename__ = "quarantine"
-    __table_args__ = (Index("ix_quarantine_state", "state", "id"), _MYSQL)
-    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    __table_args__ = (Index("ix_quarantine_state", "state", "id"), MYSQL)
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
     received_at: Mapped[datetime]
     queue: Mapped[str] = mapped_column(String(255))
     exchange: Mapped[str] = mapped_column(String(255))
@@ -287,7 +215,7 @@ class QuarantineRow(Base):
     type: Mapped[str | None] = mapped_column(String(255))
     correlation_id: Mapped[str | None] = mapped_column(String(255))
     headers: Mapped[dict[str, Any]]
-    body: Mapped[bytes] = mapped_column(_Body)
+    body: Mapped[bytes] = mapped_column(Body)
     reason: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(8))
     """`waiting`, `retried` or `dropped`."""
@@ -303,15 +231,15 @@ class HistoryRow(Base):
     __table_args__ = (
         Index("ix_history_alert", "alert_hash", "id"),
         Index("ix_history_person", "person_id", "id"),
-        _MYSQL,
+        MYSQL,
     )
-    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
     at: Mapped[datetime]
     actor: Mapped[str] = mapped_column(String(255))
     """`person:<chat id>`, `analyst:<name>`, `token:<name>`, or the service that did it."""
     action: Mapped[str] = mapped_column(String(64))
     alert_hash: Mapped[str | None] = mapped_column(HexHash)
-    person_id: Mapped[str | None] = mapped_column(_Id)
+    person_id: Mapped[str | None] = mapped_column(Id)
     detail: Mapped[dict[str, Any]]
 
 
@@ -319,11 +247,11 @@ class HistorySealRow(Base):
     """A link of the chain over the history: `common.history_chain.Seal`. Only ever inserted."""
 
     __tablename__ = "history_seals"
-    __table_args__ = (_MYSQL,)
-    number: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=False)
+    __table_args__ = (MYSQL,)
+    number: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=False)
     after_id: Mapped[int] = mapped_column(BigInteger)
     through_id: Mapped[int] = mapped_column(BigInteger)
-    digests: Mapped[bytes] = mapped_column(_Body)
+    digests: Mapped[bytes] = mapped_column(Body)
     sealed_at: Mapped[datetime]
     previous_hash: Mapped[str] = mapped_column(HexHash)
     key_id: Mapped[str] = mapped_column(String(16))
@@ -334,7 +262,7 @@ class InboxRow(Base):
     """Messages that a service has handled: a redelivery has no second effect."""
 
     __tablename__ = "inbox"
-    __table_args__ = (Index("ix_inbox_handled", "handled_at"), _MYSQL)
+    __table_args__ = (Index("ix_inbox_handled", "handled_at"), MYSQL)
     consumer: Mapped[str] = mapped_column(String(32), primary_key=True)
     message_id: Mapped[str] = mapped_column(String(255), primary_key=True)
     handled_at: Mapped[datetime]
@@ -347,8 +275,8 @@ class OutboxRow(Base):
     """
 
     __tablename__ = "outbox"
-    __table_args__ = (_MYSQL,)
-    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    __table_args__ = (MYSQL,)
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
     """UUIDv7: the order in which they were decided."""
     message_id: Mapped[str] = mapped_column(String(255))
     exchange: Mapped[str] = mapped_column(String(255))
@@ -358,7 +286,7 @@ class OutboxRow(Base):
     headers: Mapped[dict[str, Any]]
     content_type: Mapped[str] = mapped_column(String(255))
     mandatory: Mapped[bool]
-    body: Mapped[bytes] = mapped_column(_Body)
+    body: Mapped[bytes] = mapped_column(Body)
     created_at: Mapped[datetime]
 
 
@@ -369,9 +297,9 @@ class ApiTokenRow(Base):
     __table_args__ = (
         UniqueConstraint("name", name="uq_api_tokens_name"),
         UniqueConstraint("token_hash", name="uq_api_tokens_hash"),
-        _MYSQL,
+        MYSQL,
     )
-    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
     name: Mapped[str] = mapped_column(String(64))
     token_hash: Mapped[str] = mapped_column(HexHash)
     scope: Mapped[str] = mapped_column(String(16))
@@ -379,113 +307,3 @@ class ApiTokenRow(Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
-
-
-class TriageRow(Base):
-    """What the security team does with an alert: who has taken it, and what they made of it."""
-
-    __tablename__ = "triage"
-    __table_args__ = (Index("ix_triage_taken", "taken_by", "taken_at"), _MYSQL)
-    alert_hash: Mapped[str] = mapped_column(HexHash, primary_key=True)
-    taken_by: Mapped[str | None] = mapped_column(String(255))
-    """`analyst:<name>`, as in the history."""
-    taken_at: Mapped[datetime | None]
-    verdict: Mapped[str | None] = mapped_column(String(16))
-    """`benign` or `incident`, once the team has closed it."""
-    closed_by: Mapped[str | None] = mapped_column(String(255))
-
-
-class AnalystRow(Base):
-    """A local account of the console. Who signs in through OpenID Connect has none."""
-
-    __tablename__ = "analysts"
-    __table_args__ = (_MYSQL,)
-    name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    role: Mapped[str] = mapped_column(String(16))
-    password_hash: Mapped[str] = mapped_column(String(255))
-    created_at: Mapped[datetime]
-    removed_at: Mapped[datetime | None]
-
-
-class SessionRow(Base):
-    """Somebody signed in at the console. Only the SHA-256 of the cookie's token is kept."""
-
-    __tablename__ = "sessions"
-    __table_args__ = (Index("ix_sessions_analyst", "analyst"), Index("ix_sessions_expires", "expires_at"), _MYSQL)
-    token_hash: Mapped[str] = mapped_column(HexHash, primary_key=True)
-    analyst: Mapped[str] = mapped_column(String(64))
-    role: Mapped[str] = mapped_column(String(16))
-    provider: Mapped[str] = mapped_column(String(16))
-    """`local`, `oidc` or `demo`."""
-    created_at: Mapped[datetime]
-    seen_at: Mapped[datetime]
-    expires_at: Mapped[datetime]
-
-
-class SignInFlowRow(Base):
-    """A sign-in through OpenID Connect that is under way at the identity provider."""
-
-    __tablename__ = "sign_in_flows"
-    __table_args__ = (Index("ix_sign_in_flows_created", "created_at"), _MYSQL)
-    state_hash: Mapped[str] = mapped_column(HexHash, primary_key=True)
-    nonce: Mapped[str] = mapped_column(String(64))
-    verifier: Mapped[str] = mapped_column(String(128))
-    next_path: Mapped[str] = mapped_column(String(1024))
-    created_at: Mapped[datetime]
-
-
-class SignInFailureRow(Base):
-    """A failed sign-in, for throttling."""
-
-    __tablename__ = "sign_in_failures"
-    __table_args__ = (
-        Index("ix_sign_in_failures_name", "name", "at"),
-        Index("ix_sign_in_failures_address", "address", "at"),
-        Index("ix_sign_in_failures_at", "at"),
-        _MYSQL,
-    )
-    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
-    name: Mapped[str] = mapped_column(String(64))
-    address: Mapped[str] = mapped_column(String(64))
-    at: Mapped[datetime]
-
-
-class RollupRow(Base):
-    """Alerts with a verdict, counted by the day of their receipt (UTC) and one more dimension."""
-
-    __tablename__ = "rollups"
-    __table_args__ = (_MYSQL,)
-    dimension: Mapped[str] = mapped_column(String(16), primary_key=True)
-    day: Mapped[str] = mapped_column(String(10), primary_key=True)
-    """`2026-03-03`."""
-    key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    resolution: Mapped[str] = mapped_column(String(32), primary_key=True)
-    alerts: Mapped[int]
-
-
-class ProgressRow(Base):
-    """How far something that follows the record has come."""
-
-    __tablename__ = "progress"
-    __table_args__ = (_MYSQL,)
-    name: Mapped[str] = mapped_column(String(32), primary_key=True)
-    at: Mapped[datetime]
-    position: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"))
-
-
-class WordRow(Base):
-    """A word of alerts, and how many have it: the free-text search begins with the rarest."""
-
-    __tablename__ = "words"
-    __table_args__ = (_MYSQL,)
-    word: Mapped[str] = mapped_column(_Id, primary_key=True)
-    alerts: Mapped[int]
-
-
-class AlertWordRow(Base):
-    """Which alerts have a word, in the order in which they came."""
-
-    __tablename__ = "alert_words"
-    __table_args__ = (_MYSQL,)
-    word: Mapped[str] = mapped_column(_Id, primary_key=True)
-    alert_id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=False)

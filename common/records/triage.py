@@ -10,7 +10,8 @@ from sqlalchemy import select, update
 from common.alerts import Status
 from common.errors import ChangeRefused
 from common.records.bulk import Upsert
-from common.records.tables import AlertRow, TriageRow
+from common.records.console_tables import TriageRow
+from common.records.tables import AlertRow
 from common.unit_of_work import UnitOfWork
 
 VERDICTS = ("benign", "incident")

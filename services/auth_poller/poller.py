@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from common.errors import Temporary
 from common.logs import get_logger
 from common.service import Runtime
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.auth_poller import requests
 from services.auth_poller.port import Authenticator, Request
 from services.auth_poller.push import Push, Surroundings

@@ -15,7 +15,8 @@ from common.errors import Temporary
 from common.logs import get_logger
 from common.messages import AuthResult
 from common.retry import Backoff
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.auth_poller import polling, requests
 from services.auth_poller.port import Authenticator, AuthTemporary, Request, Settled, Started, State
 

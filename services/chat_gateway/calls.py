@@ -8,7 +8,7 @@ from collections import OrderedDict
 from common import failpoints
 from common.clock import Clock
 from common.errors import SecuritybotError
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from services.chat_gateway.deliveries import Deliveries
 from services.chat_gateway.directory import Directory
 from services.chat_gateway.jobs import Job, Outcome

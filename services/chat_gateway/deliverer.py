@@ -16,7 +16,8 @@ from common.clock import Clock
 from common.errors import Temporary
 from common.logs import get_logger
 from common.retry import Backoff
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.chat_gateway.calls import Calls, TargetMissing
 from services.chat_gateway.deliveries import Deliveries
 from services.chat_gateway.directory import store

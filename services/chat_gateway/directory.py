@@ -17,7 +17,8 @@ from common.logs import get_logger
 from common.records.bulk import Upsert
 from common.records.tables import PersonRow
 from common.retry import Backoff
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.chat_gateway.port import Chat, ChatFailure, ChatRateLimited, Person
 
 log = get_logger(__name__)

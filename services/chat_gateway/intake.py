@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from common import failpoints, metrics
 from common.codec import encode
 from common.logs import get_logger
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.chat_gateway.directory import Directory
 from services.chat_gateway.port import Attempt, Person, Reply
 

@@ -68,7 +68,7 @@ class Record:
     def change(self, action: Callable[[UnitOfWork], T]) -> T:
         """Run `action` in one transaction. What it publishes goes to the outbox, and the services send it."""
         from common.clock import SystemClock
-        from common.unit_of_work import Transactions
+        from common.transactions import Transactions
 
         return Transactions(self.engine, OutboxOnly(), SystemClock(), actor()).run(action)
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from common.errors import Temporary
 from common.logs import get_logger
 from common.retry import Backoff
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 
 log = get_logger(__name__)
 

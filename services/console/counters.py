@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.dialects import mysql, sqlite
 
-from common.records.tables import RollupRow, WordRow
+from common.records.console_tables import RollupRow, WordRow
 
 
 def add_counts(connection: Connection, table: type[RollupRow | WordRow], rows: Sequence[dict[str, Any]]) -> None:

@@ -15,7 +15,8 @@ from common.bus.port import Bus
 from common.records.database import translated_errors
 from common.service import Runtime
 from common.texts import Texts
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.console.access import Identity
 from services.console.gate import Gate
 from services.console.live import Feed

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, or_, select
 
-from common.records.tables import AlertRow, TriageRow
+from common.records.console_tables import TriageRow
+from common.records.tables import AlertRow
 from services.console.searches import AlertSearch, Cursor
 from services.console.word_index import WordSearch
 

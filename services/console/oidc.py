@@ -20,8 +20,9 @@ from joserfc.jwk import KeySet
 from sqlalchemy import delete, select
 
 from common.errors import Temporary
-from common.records.tables import SignInFlowRow
-from common.unit_of_work import Transactions, UnitOfWork
+from common.records.console_tables import SignInFlowRow
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.console.access import Role, role_of_groups
 from services.console.refusal import Refused
 from services.console.sessions import MAX_NAME, digest

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, insert, select, update
 
-from common.records.tables import ProgressRow
+from common.records.console_tables import ProgressRow
 from common.unit_of_work import UnitOfWork
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)

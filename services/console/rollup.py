@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select
 
-from common.records.tables import AlertRow, ProgressRow, RollupRow
+from common.records.console_tables import ProgressRow, RollupRow
+from common.records.tables import AlertRow
 from common.unit_of_work import UnitOfWork
 from services.console.counters import add_counts
 from services.console.counting import Count, Shares, counts_of, shares

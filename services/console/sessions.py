@@ -9,9 +9,10 @@ from datetime import timedelta
 from sqlalchemy import Engine, delete, func, select, update
 
 from common.clock import Clock
+from common.records.console_tables import AnalystRow, SessionRow, SignInFailureRow
 from common.records.database import translated_errors
-from common.records.tables import AnalystRow, SessionRow, SignInFailureRow
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.console.access import (
     ABSOLUTE,
     THROTTLE_WINDOW,

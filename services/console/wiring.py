@@ -17,7 +17,7 @@ from common.errors import ConfigurationError
 from common.service import Runtime, Service
 from common.settings import Settings
 from common.texts import Texts
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from common.yaml_files import load_yaml
 from services.console.access import read_role_mapping
 from services.console.clerk import Clerk

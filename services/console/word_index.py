@@ -14,7 +14,8 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, insert, select
 
-from common.records.tables import AlertRow, AlertWordRow, WordRow
+from common.records.console_tables import AlertWordRow, WordRow
+from common.records.tables import AlertRow
 from common.unit_of_work import UnitOfWork
 from services.console.counters import add_counts
 from services.console.progress import Progress

@@ -17,9 +17,10 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from common import metrics
 from common.history_chain import NO_KEY, Seal, SealKey, count, make_seal
 from common.logs import get_logger
+from common.records.console_tables import ProgressRow
 from common.records.database import STATEMENT_SECONDS
 from common.records.history import add_seal, last_seal, moment, read_entries
-from common.records.tables import HistoryRow, ProgressRow
+from common.records.tables import HistoryRow
 from common.unit_of_work import UnitOfWork
 from common.worker import Tick
 

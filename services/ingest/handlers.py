@@ -17,10 +17,11 @@ from common.clock import Clock
 from common.ids import derived_id
 from common.logs import get_logger
 from common.messages import AlertAccepted
+from common.quarantine import quarantine
 from common.records.tables import AlertRow
 from common.topology import DEAD_QUEUE, DELIVERY_LIMIT, INGEST_QUEUE
 from common.unit_of_work import UnitOfWork
-from common.worker import Received, inbox_key, quarantine
+from common.worker import Received, inbox_key
 from services.ingest.admission import Accept, Known, Occurrence, Refuse, admit
 
 log = get_logger(__name__)

@@ -31,7 +31,7 @@ from common.logs import get_logger
 from common.problem import ProblemError, problem
 from common.records.database import translated_errors
 from common.strict_json import parse_json, value_problem
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from services.ingest.admission import Known, Occurrence, Refuse, admit
 from services.ingest.handlers import load_known
 from services.ingest.sources import SourceMapping, map_payload

@@ -11,7 +11,8 @@ from sqlalchemy import delete
 from common.bus.port import Delivery
 from common.messages import AuthResult
 from common.records.tables import InboxRow
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from common.worker import Worker
 from services.auth_poller.duo import DuoAuthenticator
 from services.auth_poller.port import Settled

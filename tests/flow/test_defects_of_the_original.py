@@ -32,7 +32,7 @@ from common.records.tables import AlertRow, BlacklistRow, HistoryRow, IgnoredRow
 from common.service import Runtime
 from common.settings import SHIPPED_CONFIG, Settings, load_settings
 from common.topology import ALERTS
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from services.auth_poller import requests
 from services.auth_poller.duo_results import interpret_preauth, interpret_status
 from services.auth_poller.port import AuthTemporary, Settled, Started, State

@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 from common.bus.embedded import KombuBus
 from common.bus.port import Publication
 from common.messages import AuthResult
-from common.records.tables import Base, BlacklistRow, IgnoredRow, OutboxRow
+from common.records.schema import SCHEMA
+from common.records.tables import BlacklistRow, IgnoredRow, OutboxRow
 from tests.flow.conftest import Build
 from tests.flow.town import ALICE, BOB, Town
 
@@ -97,7 +98,7 @@ def test_everything_delivered_twice_ends_as_if_once(build: Build, seed: int) -> 
 
 
 def _empty(connection: Connection) -> None:
-    for table in Base.metadata.sorted_tables:
+    for table in SCHEMA.sorted_tables:
         connection.execute(table.delete())
 
 

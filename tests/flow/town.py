@@ -47,7 +47,7 @@ from common.topology import (
     Queue,
     Topology,
 )
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from common.worker import BATCH, Worker
 from services.dispatcher.configuration import Configuration, load_configuration
 from services.dispatcher.deadlines import Deadlines

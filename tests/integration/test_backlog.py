@@ -14,7 +14,8 @@ from common.alerts import Status
 from common.bus.embedded import KombuBus
 from common.http import HttpServer, create_app
 from common.records.tables import AlertRow, OutboxRow, QuarantineRow
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from tests.fakes.clock import FakeClock
 from tests.history import History
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, inspect, text
 from common.errors import DatabaseUnavailable
 from common.records.database import create_database
 from common.records.migrate import alembic_config, create_or_migrate, migrate, newest_revision
-from common.records.tables import Base
+from common.records.schema import SCHEMA
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def differences(engine: Engine) -> list[object]:
     """What Alembic would still change to make the database as the models are."""
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        return list(compare_metadata(context, Base.metadata))
+        return list(compare_metadata(context, SCHEMA))
 
 
 def test_from_nothing_to_what_the_models_say(empty: Engine) -> None:

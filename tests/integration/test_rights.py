@@ -21,7 +21,7 @@ from common.bus.rabbitmq import RabbitBus
 from common.codec import decode
 from common.errors import BadMessage, BusUnavailable
 from common.messages import ALL_MESSAGES
-from common.records.tables import Base
+from common.records.schema import SCHEMA
 from common.rights import SERVICES
 from common.topology import ALERTS, DEAD, EVENTS, OUTCOMES, TOPOLOGY, Exchange, Topology, retry_key
 from services.cli.main import cli
@@ -282,9 +282,9 @@ def refused(connection: Any, statement: str) -> bool:
 def test_a_service_reaches_the_tables_that_it_needs_and_no_others(deployment: Deployment, user: str) -> None:
     engine = create_engine(deployment.database(user), poolclass=NullPool)
     with engine.connect() as connection:
-        readable = {name for name in Base.metadata.tables if not refused(connection, f"SELECT 1 FROM {name} LIMIT 1")}
-        deletable = {name for name in Base.metadata.tables if not refused(connection, f"DELETE FROM {name} WHERE 1=0")}
-    wanted = {name: privileges for name, privileges in SERVICES[user].tables.items() if name in Base.metadata.tables}
+        readable = {name for name in SCHEMA.tables if not refused(connection, f"SELECT 1 FROM {name} LIMIT 1")}
+        deletable = {name for name in SCHEMA.tables if not refused(connection, f"DELETE FROM {name} WHERE 1=0")}
+    wanted = {name: privileges for name, privileges in SERVICES[user].tables.items() if name in SCHEMA.tables}
     assert readable == set(wanted)
     assert deletable == {name for name, privileges in wanted.items() if "DELETE" in privileges}
     assert "history" not in deletable

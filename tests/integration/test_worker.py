@@ -17,12 +17,15 @@ from common.bus import open_bus
 from common.bus.port import Bus, Delivery, Publication
 from common.errors import BadMessage, BusUnavailable
 from common.messages import LookUpPerson
+from common.outbox import outbox_values
+from common.records.base import Base
 from common.records.database import create_database
 from common.records.migrate import migrate
-from common.records.tables import Base, HistoryRow, InboxRow, OutboxRow, QuarantineRow
+from common.records.tables import HistoryRow, InboxRow, OutboxRow, QuarantineRow
 from common.retry import Backoff
 from common.topology import ALERTS, CHAT_GATEWAY_QUEUE, EVENTS, INGEST_QUEUE, TOPOLOGY
-from common.unit_of_work import Transactions, UnitOfWork, outbox_values
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from common.worker import Received, Tick, Worker
 from tests.fakes.bus import BreakableBus, Killed
 from tests.fakes.clock import FakeClock

@@ -8,7 +8,7 @@ from base64 import b64decode
 import pytest
 
 from common.messages import ALL_MESSAGES, AuthenticationSettled, ReplyReceived
-from common.records.tables import Base
+from common.records.schema import SCHEMA
 from common.rights import CONSOLE_WITH_LOCAL_CHAT, PUBLISHER, SERVICES, rights_of_transactions
 from common.topology import ALERTS, EVENTS, OUTCOMES, TOPOLOGY, retry_key
 from services.cli.broker_definitions import definitions, one_of, password_hash
@@ -49,7 +49,7 @@ def test_a_publisher_publishes_alerts_and_nothing_else() -> None:
 
 def test_every_table_is_somebodys_and_every_right_is_on_a_table() -> None:
     named = {table for rights in SERVICES.values() for table in rights.tables}
-    assert named == {*Base.metadata.tables, "alembic_version"}
+    assert named == {*SCHEMA.tables, "alembic_version"}
 
 
 def test_nobody_changes_the_history_or_its_seals() -> None:

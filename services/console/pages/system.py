@@ -8,8 +8,9 @@ from sqlalchemy import Connection, func, select
 from starlette.responses import Response
 
 from common.errors import BusUnavailable
+from common.records.console_tables import ProgressRow
 from common.records.queries import list_quarantine
-from common.records.tables import AuthRequestRow, ChatDeliveryRow, OutboxRow, ProgressRow
+from common.records.tables import AuthRequestRow, ChatDeliveryRow, OutboxRow
 from common.topology import TOPOLOGY
 from services.console.desk import Desk
 from services.console.web import Page, Visit

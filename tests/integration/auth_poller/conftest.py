@@ -18,7 +18,7 @@ from common.records.tables import AuthRequestRow
 from common.service import Runtime
 from common.settings import Settings
 from common.topology import Topology
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from services.auth_poller.poller import Poller
 from services.auth_poller.port import Answer, Authenticator, Prepared, Request, Settled, Started
 from tests.fakes.duo import FakeDuo

@@ -11,7 +11,8 @@ import pytest
 
 from common.errors import DatabaseUnavailable
 from common.messages import AuthResult
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.auth_poller import polling, requests
 from services.auth_poller.local import LocalAuthenticator
 from services.auth_poller.none import NoAuthenticator

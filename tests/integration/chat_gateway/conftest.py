@@ -19,7 +19,7 @@ from common.records.tables import ChatDeliveryRow, PersonRow
 from common.service import Runtime
 from common.settings import Settings
 from common.topology import DISPATCHER_QUEUE
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from services.chat_gateway.port import Attempt, Chat, Person, Reply
 from services.chat_gateway.slack.adapter import SlackChat
 from services.chat_gateway.slack.web import SlackWeb

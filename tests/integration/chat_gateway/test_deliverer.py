@@ -14,7 +14,7 @@ from common.bus.embedded import KombuBus
 from common.messages import ChatContent, Envelope, Recipient
 from common.records.tables import ChatDeliveryRow
 from common.retry import Backoff
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from services.chat_gateway.calls import Calls
 from services.chat_gateway.deliverer import Deliverer
 from services.chat_gateway.deliveries import LEASE, Deliveries

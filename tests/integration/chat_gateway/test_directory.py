@@ -12,7 +12,8 @@ from common.messages import LookUpPerson, PersonLookedUp
 from common.records.database import create_database
 from common.records.migrate import migrate
 from common.records.tables import PersonRow
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.chat_gateway.directory import store
 from services.chat_gateway.port import Person
 from tests.integration.chat_gateway.conftest import Bench

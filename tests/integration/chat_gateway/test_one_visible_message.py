@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from common.messages import ChatMessageDelivered, ChatMessageUndeliverable, Envelope, Recipient
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from services.chat_gateway.deliveries import Deliveries
 from services.chat_gateway.jobs import job_of
 from services.chat_gateway.slack.adapter import EVENT_TYPE

@@ -13,7 +13,8 @@ from common import codec
 from common.bus.embedded import KombuBus
 from common.messages import DELIVERED_LATE, Envelope, LookUpPerson
 from common.records.tables import ChatDeliveryRow, OutboxRow, PersonRow
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.chat_gateway.deliveries import LEASE, Deliveries
 from services.chat_gateway.directory import Directory, store
 from services.chat_gateway.jobs import Job, Outcome, job_of

@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 from common.records.database import create_database
 from common.records.migrate import migrate
 from common.records.tables import PersonRow
-from common.unit_of_work import Transactions, UnitOfWork
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from services.cli.main import cli
 from services.cli.session import OutboxOnly
 from tests.fakes.clock import FakeClock

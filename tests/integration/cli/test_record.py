@@ -16,11 +16,12 @@ from common.bus.embedded import KombuBus
 from common.bus.port import Bus, Delivery
 from common.bus.rabbitmq import RabbitBus
 from common.clock import SystemClock
+from common.quarantine import quarantine
 from common.records.migrate import newest_revision
 from common.records.tables import AlertRow, HistoryRow, OutboxRow, QuarantineRow
 from common.topology import AUTH_POLLER_QUEUE, DISPATCHER_QUEUE, TOPOLOGY
-from common.unit_of_work import Transactions, UnitOfWork
-from common.worker import quarantine
+from common.transactions import Transactions
+from common.unit_of_work import UnitOfWork
 from tests.integration.cli.conftest import CommandLine
 
 HOSTILE = "[bold]sudo[/bold] \x1b[2J\u202e"

@@ -23,7 +23,7 @@ from common.records.tables import AlertRow, HistoryRow, PersonRow, QuarantineRow
 from common.rights import SERVICES
 from common.service import Runtime
 from common.settings import load_settings
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from services.cli.database_users import grant_statements
 from services.console.access import Role, csrf_token
 from services.console.desk import Desk

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from common.api_tokens import Scope
-from common.records.tables import AlertRow, BlacklistRow, QuarantineRow, TriageRow
+from common.records.console_tables import TriageRow
+from common.records.tables import AlertRow, BlacklistRow, QuarantineRow
 from common.topology import DISPATCHER_QUEUE, INGEST_QUEUE
 from tests.integration.console.conftest import House
 

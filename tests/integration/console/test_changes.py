@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import insert
 
 from common.messages import AllowPushes, ReplyReceived
-from common.records.tables import AlertRow, BlacklistRow, IgnoredRow, QuarantineRow, TriageRow
+from common.records.console_tables import TriageRow
+from common.records.tables import AlertRow, BlacklistRow, IgnoredRow, QuarantineRow
 from common.topology import DISPATCHER_QUEUE, INGEST_QUEUE
 from services.console.access import Role
 from tests.integration.console.conftest import House

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from common.records.tables import ProgressRow, RollupRow
+from common.records.console_tables import ProgressRow, RollupRow
 from services.console.rollup import count_more
 from services.console.teams import TeamEntry, Teams
 from tests.integration.console.conftest import House

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from joserfc.jwk import RSAKey
 
-from common.records.tables import SessionRow
+from common.records.console_tables import SessionRow
 from tests.fakes.oidc import CLIENT_ID, CLIENT_SECRET, FakeProvider
 from tests.integration.console.conftest import House
 

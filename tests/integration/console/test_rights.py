@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from common.records.tables import Base, SessionRow
+from common.records.console_tables import SessionRow
+from common.records.schema import SCHEMA
 from services.console.access import Role
 from services.console.wiring import pages
 from tests.integration.console.conftest import House, Visitor
@@ -28,7 +29,7 @@ def everything(house: House) -> dict[str, int]:
     with house.engine.connect() as connection:
         return {
             name: connection.scalar(select(func.count()).select_from(table)) or 0
-            for name, table in Base.metadata.tables.items()
+            for name, table in SCHEMA.tables.items()
             if name != SessionRow.__tablename__
         }
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from common.records.tables import AlertRow, AlertWordRow, WordRow
+from common.records.console_tables import AlertWordRow, WordRow
+from common.records.tables import AlertRow
 from services.console.finding import find
 from services.console.searches import AlertSearch, Cursor, decode_cursor
 from services.console.word_index import BATCH, index_more

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from common.records.analysts import add_analyst, list_analysts, remove_analyst
-from common.records.tables import AnalystRow, SessionRow
+from common.records.console_tables import AnalystRow, SessionRow
 from services.console.gate import LOOPBACK_COOKIE, SECURE_COOKIE
 from tests.integration.console.conftest import House
 

@@ -17,7 +17,7 @@ from common.messages import ChatContent, Part, SendChatMessage
 from common.records.tables import ChatDeliveryRow, ReportRow
 from common.settings import SHIPPED_CONFIG
 from common.topology import CHAT_GATEWAY_QUEUE
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from services.dispatcher.configuration import load_configuration
 from services.dispatcher.reports import AHEAD, Reporting, Reports
 from services.dispatcher.wording import MOST_TOGETHER

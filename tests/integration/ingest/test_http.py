@@ -23,7 +23,7 @@ from common.http import HttpServer, create_app
 from common.records.tables import ApiTokenRow, HistoryRow
 from common.settings import SHIPPED_CONFIG
 from common.topology import ALERTS, INGEST_QUEUE
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from common.worker import Received
 from common.yaml_files import load_yaml
 from services.ingest.handlers import IntakeHandler

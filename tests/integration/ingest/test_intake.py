@@ -22,7 +22,7 @@ from common.records.tables import AlertRow, HistoryRow, InboxRow, OutboxRow, Qua
 from common.service import Process, Runtime
 from common.settings import Settings
 from common.topology import ALERTS, DISPATCHER_QUEUE, INGEST_QUEUE, TOPOLOGY
-from common.unit_of_work import Transactions
+from common.transactions import Transactions
 from common.worker import BATCH, Received, Worker
 from services.ingest.handlers import DeadLetterHandler, IntakeHandler, death_key
 from services.ingest.wiring import build
