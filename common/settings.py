@@ -178,7 +178,12 @@ def load_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
     """
     given = dict(os.environ if environment is None else environment)
     if dotenv is not None and dotenv.is_file():
-        given = {name: value for name, value in dotenv_values(dotenv).items() if value is not None} | given
+        said = frozenset(given)
+        given |= {
+            name: value
+            for name, value in dotenv_values(dotenv).items()
+            if value is not None and said.isdisjoint({name, f"{name}_FILE", name.removesuffix("_FILE")})
+        }
     values = _with_files({name: value for name, value in given.items() if name.startswith(PREFIX)})
     try:
         settings = Settings(**_MappingSource(Settings, values)())

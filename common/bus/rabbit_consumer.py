@@ -120,14 +120,14 @@ class RabbitConsumer:
         self._unacknowledged[method.delivery_tag] = None
         delivery = Delivery(
             queue=queue,
-            exchange=method.exchange,
-            routing_key=method.routing_key,
+            exchange=_text(method.exchange),
+            routing_key=_text(method.routing_key),
             body=body,
-            message_id=properties.message_id,
-            type=properties.type,
-            correlation_id=properties.correlation_id,
-            headers=properties.headers or {},
-            content_type=properties.content_type,
+            message_id=_text(properties.message_id) or None,
+            type=_text(properties.type) or None,
+            correlation_id=_text(properties.correlation_id) or None,
+            headers={_text(name): value for name, value in (properties.headers or {}).items()},
+            content_type=_text(properties.content_type) or None,
             redelivered=method.redelivered,
             tag=(self._generation, method.delivery_tag),
         )
@@ -148,3 +148,8 @@ class RabbitConsumer:
             self._channel.basic_ack(tag)
         for tag in left:
             del self._unacknowledged[tag]
+
+
+def _text(value: str | bytes | None) -> str:
+    """Return an AMQP short string as text: pika leaves bytes where it is no UTF-8."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value or ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, Select, func, or_, select
+from sqlalchemy import Connection, ScalarSelect, Select, and_, func, or_, select
 
 from common.records.base import Base
 from common.records.tables import AlertRow, ApiTokenRow, BlacklistRow, HistoryRow, IgnoredRow, PersonRow, QuarantineRow
@@ -66,22 +66,54 @@ def alert_history(connection: Connection, digest: str) -> list[Record]:
     return _rows(connection, _of(HistoryRow).where(HistoryRow.alert_hash == digest).order_by(HistoryRow.id))
 
 
-def list_silences(
-    connection: Connection, table: type[IgnoredRow | BlacklistRow], now: datetime, *, ended: bool, limit: int
+def list_silences(  # noqa: PLR0913 - filters
+    connection: Connection,
+    table: type[IgnoredRow | BlacklistRow],
+    now: datetime,
+    *,
+    ended: bool,
+    limit: int,
+    owner: str | None = None,
+    titles: Sequence[str] = (),
+    older_than: int | None = None,
 ) -> list[Record]:
     """Return what is ignored or who is on the blacklist, newest first, with the person's user name.
 
     Args:
+        connection: the record.
+        table: which of the two.
+        now: the time.
         ended: with those that were lifted or have run out.
+        limit: rows at the most.
+        owner: only this person's, by chat id or user name.
+        titles: only these; who is on the blacklist is asked about none.
+        older_than: only rows before the one with this id, to go on where a page ended.
     """
     query = _of(table).add_columns(_username(table)).order_by(table.id.desc()).limit(limit)
     if not ended:
         query = query.where(table.lifted_at.is_(None), table.until > now)
+    if owner is not None:
+        named = select(PersonRow.chat_id).where(PersonRow.username == owner.lower())
+        query = query.where(or_(table.person_id == owner, table.person_id.in_(named)))
+    if titles and issubclass(table, IgnoredRow):
+        query = query.where(table.title.in_(titles))
+    if older_than is not None:
+        query = query.where(table.id < older_than)
     return _rows(connection, query)
 
 
-def list_people(connection: Connection, search: str | None, *, inactive: bool, limit: int) -> list[Record]:
-    """Return the directory by user name; `search` is the beginning of a user name or an e-mail address."""
+def list_people(
+    connection: Connection, search: str | None, *, inactive: bool, limit: int, after: tuple[str, str] | None = None
+) -> list[Record]:
+    """Return the directory by user name.
+
+    Args:
+        connection: the record.
+        search: the beginning of a user name or an e-mail address.
+        inactive: with those who have left.
+        limit: rows at the most.
+        after: user name and chat id of the last row of the page before.
+    """
     query = _of(PersonRow).order_by(PersonRow.username, PersonRow.chat_id).limit(limit)
     if search is not None:
         begins = search.lower()
@@ -93,6 +125,10 @@ def list_people(connection: Connection, search: str | None, *, inactive: bool, l
         )
     if not inactive:
         query = query.where(PersonRow.active.is_(True))
+    if after is not None:
+        username, chat_id = after
+        later = and_(PersonRow.username == username, PersonRow.chat_id > chat_id)
+        query = query.where(or_(PersonRow.username > username, later))
     return _rows(connection, query)
 
 
@@ -103,11 +139,17 @@ def find_people(connection: Connection, handle: str) -> list[Record]:
     return _rows(connection, query.order_by(PersonRow.chat_id))
 
 
-def list_quarantine(connection: Connection, state: str | None, limit: int) -> list[Record]:
-    """Return quarantined messages without their bodies, newest first."""
+def list_quarantine(
+    connection: Connection, state: str | None, limit: int, older_than: int | None = None
+) -> list[Record]:
+    """Return quarantined messages without their bodies, newest first; those before the row `older_than`."""
     columns = [column for column in QuarantineRow.__table__.columns if column.name != "body"]
     query = select(*columns).order_by(QuarantineRow.id.desc()).limit(limit)
-    return _rows(connection, query if state is None else query.where(QuarantineRow.state == state))
+    if state is not None:
+        query = query.where(QuarantineRow.state == state)
+    if older_than is not None:
+        query = query.where(QuarantineRow.id < older_than)
+    return _rows(connection, query)
 
 
 def get_quarantined(connection: Connection, number: int) -> Record | None:

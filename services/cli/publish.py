@@ -156,8 +156,12 @@ def _prepare(body: bytes) -> tuple[Alert, Publication]:
 
 
 def _alert(fields: dict[str, Any]) -> bytes:
-    if not fields:
-        raise click.UsageError("say --owner, --title and --description, or - for JSON lines on standard input")
+    missing = [f"--{name}" for name in ("owner", "title", "description") if not fields.get(name)]
+    if missing:
+        raise click.UsageError(
+            "say --owner, --title and --description, or - for JSON lines on standard input; "
+            f"missing: {', '.join(missing)}"
+        )
     if "context" in fields:
         try:
             fields["context"] = json.loads(fields["context"])

@@ -126,7 +126,7 @@ def proved(turn: Turn, question: Question, *, fresh: bool) -> None:
 def unproved(turn: Turn, question: Question, why: str) -> None:
     """They say so, and nothing proved it."""
     comment = f"{question.comment} (not proved: {why})".strip()
-    _resolve(turn, question, Resolve(question, Resolution.CONFIRMED_UNPROVED, True, None, comment, responded=True))
+    _resolve(turn, question, Resolve(question, Resolution.CONFIRMED_UNPROVED, True, False, comment, responded=True))
 
 
 def failed(turn: Turn, question: Question, resolution: Resolution) -> None:

@@ -181,7 +181,7 @@ class Secretary:
             resolve.performed,
             resolve.authenticated,
             resolve.comment,
-            resolve.responded,
+            (question.answered_at or self.desk.work.now) if resolve.responded else None,
             by=f"person:{person.chat_id}" if resolve.responded else "dispatcher",
             severity=Severity.CRITICAL if resolve.resolution is Resolution.PROOF_FRAUD else None,
         )

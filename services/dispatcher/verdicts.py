@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, update
@@ -31,7 +32,8 @@ class Verdict:
     performed: bool | None = None
     authenticated: bool | None = None
     comment: str = ""
-    responded: bool = False
+    responded_at: datetime | None = None
+    """When the person said so; the verdict may come later, with the proof."""
     by: str = "dispatcher"
     """Actor of the history row."""
     severity: Severity | None = None
@@ -87,7 +89,7 @@ class Verdicts:
             "performed": verdict.performed,
             "authenticated": verdict.authenticated,
             "comment": verdict.comment,
-            "responded_at": work.now if verdict.responded else None,
+            "responded_at": verdict.responded_at,
             "resolved_at": work.now,
             "closed_at": work.now if status is Status.CLOSED else None,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from common.quarantine import quarantine
 from common.records.tables import AlertRow
 from common.topology import DEAD_QUEUE, DELIVERY_LIMIT, INGEST_QUEUE
 from common.unit_of_work import UnitOfWork
-from common.worker import Received, inbox_key
+from common.worker import Received
 from services.ingest.admission import Accept, Known, Occurrence, Refuse, admit
 
 log = get_logger(__name__)
@@ -91,9 +92,15 @@ class DeadLetterHandler:
             quarantine(work, received.message, reason_of_death(received.delivery), self.name)
 
 
+def intake_key(delivery: Delivery) -> str:
+    """Return what recognises a redelivery. Publishers use an id twice, by mistake or on purpose: the content counts."""
+    content = f"{delivery.message_id or ''}\0{delivery.routing_key}\0".encode() + delivery.body
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
 def death_key(delivery: Delivery) -> str:
     """Return what recognises a redelivery: two queues may have given up on the same message, each for itself."""
-    return derived_id("dead", before_death(delivery).queue, inbox_key(delivery))
+    return derived_id("dead", before_death(delivery).queue, intake_key(delivery))
 
 
 def load_known(connection: Connection, hashes: Collection[str]) -> dict[str, Known]:

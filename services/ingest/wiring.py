@@ -8,7 +8,7 @@ from common.runnable import Runnable
 from common.service import Runtime, Service
 from common.worker import Worker
 from common.yaml_files import load_yaml
-from services.ingest.handlers import DeadLetterHandler, IntakeHandler, death_key
+from services.ingest.handlers import DeadLetterHandler, IntakeHandler, death_key, intake_key
 from services.ingest.http import AlertsApi
 from services.ingest.sources import Sources
 
@@ -25,7 +25,7 @@ def build(runtime: Runtime) -> Service:
     api = AlertsApi(transactions, tokens, runtime.clock, sources)
     measuring = backlog.measuring(backlog.QUARANTINE, backlog.OUTBOX)
     workers: list[Runnable] = [
-        Worker(IntakeHandler(runtime.clock), runtime.bus, transactions, [measuring]),
+        Worker(IntakeHandler(runtime.clock), runtime.bus, transactions, [measuring], key=intake_key),
         Worker(DeadLetterHandler(), runtime.bus, runtime.transactions("dead-letters"), key=death_key),
     ]
     return Service("ingest", workers, api.routes())

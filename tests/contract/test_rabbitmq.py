@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pika
 import pytest
 import trustme
 
@@ -53,6 +55,26 @@ def test_publisher_and_consumer_come_back_after_the_broker_was_killed(
     assert bus.publish([place.publication(3)]) == frozenset()
     consumer.ack(again)
     assert bodies(take_all(consumer, 1)) == [3]
+
+
+def test_short_strings_that_are_no_utf_8_arrive_as_text(rabbit: RabbitServer, bus: RabbitBus, place: Place) -> None:
+    raw: Any = b"caf\xe9"
+    connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
+    properties = pika.BasicProperties(message_id=raw, type=raw, correlation_id=raw, headers={raw: 1}, content_type=raw)
+    connection.channel().basic_publish("", place.queue, b"0", properties)
+    connection.close()
+    (delivery,) = take_all(bus.consume([place.queue], 10), 1)
+    text = "caf\\xe9"
+    assert (delivery.message_id, delivery.type, delivery.correlation_id, delivery.content_type) == (text,) * 4
+    assert delivery.headers == {text: 1}
+
+
+def test_an_empty_id_is_none(rabbit: RabbitServer, bus: RabbitBus, place: Place) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
+    connection.channel().basic_publish("", place.queue, b"0", pika.BasicProperties(message_id=""))
+    connection.close()
+    (delivery,) = take_all(bus.consume([place.queue], 10), 1)
+    assert delivery.message_id is None
 
 
 def test_a_batch_in_flight_fails_at_once_when_the_connection_is_lost(

@@ -54,7 +54,7 @@ STORIES = [
     Story(Resolution.CONFIRMED, lambda t: _takes_push(t, AuthResult.APPROVED), True, True, "patching db-7", True),
     Story(
         Resolution.CONFIRMED_UNPROVED, lambda t: _takes_push(t, AuthResult.UNPROVED, "bypass"),
-        True, None, "patching db-7 (not proved: bypass)", True,
+        True, False, "patching db-7 (not proved: bypass)", True,
     ),
     Story(Resolution.DENIED, lambda t: t.says(ALICE, "No, I was asleep"), False, None, "I was asleep", True),
     Story(Resolution.NOT_SURE, lambda t: t.clicks(ALICE, "not_sure", "maybe cron"), None, None, "maybe cron", True),
@@ -82,6 +82,17 @@ SILENT = {Resolution.UNREACHABLE, Resolution.UNKNOWN_OWNER, Resolution.BLACKLIST
 
 def test_every_resolution_has_its_story() -> None:
     assert {story.resolution for story in STORIES} | SILENT == set(Resolution)
+
+
+def test_the_answers_time_is_when_it_was_given_not_when_it_was_proved(town: Town) -> None:
+    digest = town.alert()
+    _says_yes(town)
+    said_at = town.clock.now()
+    town.pass_time(timedelta(minutes=2))
+    town.clicks(ALICE, "push")
+    town.phones.answer(AuthResult.APPROVED)
+    row = town.row(digest)
+    assert (row.resolution, row.responded_at, row.resolved_at) == ("confirmed", said_at, town.clock.now())
 
 
 def check_end(town: Town, digest: str, resolution: Resolution, **expected: Any) -> None:
@@ -193,7 +204,7 @@ def test_without_a_second_factor_a_yes_stays_unproved(build: Build) -> None:
     town = build(configuration(second_factor=False))
     digest = town.alert()
     town.says(ALICE, "yes")
-    check_end(town, digest, Resolution.CONFIRMED_UNPROVED, performed=True, authenticated=None)
+    check_end(town, digest, Resolution.CONFIRMED_UNPROVED, performed=True, authenticated=False)
     assert town.phones.pushes == []
 
 

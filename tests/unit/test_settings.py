@@ -184,6 +184,16 @@ def test_dotenv_is_read_where_the_environment_is_silent(tmp_path: Path) -> None:
     assert (settings.http_host, settings.http_port) == ("0.0.0.0", 9002)
 
 
+def test_the_environment_wins_over_dotenv_whichever_of_them_names_a_file(tmp_path: Path) -> None:
+    dotenv, secret = tmp_path / ".env", tmp_path / "secret"
+    secret.write_text("local")
+    dotenv.write_text("SECURITYBOT_CHAT=slack\nSECURITYBOT_AUTH_FILE=/missing\n")
+
+    settings = load_settings({"SECURITYBOT_CHAT_FILE": str(secret), "SECURITYBOT_AUTH": "none"}, dotenv)
+
+    assert (settings.chat, settings.auth) == ("local", "none")
+
+
 def test_without_a_config_folder_the_shipped_one_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load().config_dir == SHIPPED_CONFIG

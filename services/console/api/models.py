@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from common.alerts import Resolution, Severity, Status
 from services.console.searches import MOST, PAGE, AlertSearch
@@ -16,9 +16,9 @@ Text = Annotated[str, Field(max_length=255)]
 
 
 def _in_range(value: datetime) -> datetime:
-    """Databases and calendars agree about these years."""
+    """Return it in UTC, which it is where no zone stands. Databases and calendars agree about these years."""
     try:
-        moment = value.astimezone(UTC)
+        moment = value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
     except OverflowError:
         raise ValueError("must be between 1970 and 2999") from None
     if not 1970 <= moment.year <= 2999:  # noqa: PLR2004 - see above
@@ -26,7 +26,15 @@ def _in_range(value: datetime) -> datetime:
     return moment
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
+Moment = Annotated[datetime, AfterValidator(_in_range)]
+
+
+def _original_status(value: object) -> object:
+    """The original counted them."""
+    return {"0": Status.OPEN, "1": Status.IN_PROGRESS, "2": Status.VERIFYING}.get(str(value), value)
+
+
+AnyStatus = Annotated[Status, BeforeValidator(_original_status)]
 
 
 class _Given(BaseModel):
@@ -48,7 +56,7 @@ class AlertQuery(_Given):
     text: Annotated[str, Field(max_length=200)] | None = None
     titles: list[Text] = Field(default_factory=list, max_length=50)
     owner: Text | None = None
-    status: list[Status] = Field(default_factory=list)
+    status: list[AnyStatus] = Field(default_factory=list)
     resolution: list[Resolution] = Field(default_factory=list)
     severity: list[Severity] = Field(default_factory=list)
     source: Annotated[str, Field(max_length=64)] | None = None
@@ -68,6 +76,56 @@ class AlertQuery(_Given):
             severity=tuple(map(str, self.severity)), source=self.source or None, performed=self.performed,
             authenticated=self.authenticated, after=self.after, before=self.before, sort=self.sort, limit=self.limit,
         )  # fmt: skip
+
+
+class PageQuery(_Given):
+    """A page of a list; `cursor` comes from the `Link` of the page before."""
+
+    limit: Annotated[int, Field(ge=1, le=MOST)] = 100
+    cursor: Any = None
+
+
+class BlacklistQuery(PageQuery):
+    """Which entries; `owner`: a chat id or user name."""
+
+    cursor: RowNumber | None = None
+    owner: Text | None = None
+    ended: bool = False
+
+    def filters(self) -> dict[str, Any]:
+        """Return the arguments of `list_silences`."""
+        return {"ended": self.ended, "limit": self.limit, "owner": self.owner or None, "older_than": self.cursor}
+
+
+class IgnoredQuery(BlacklistQuery):
+    """Which entries."""
+
+    titles: list[Text] = Field(default_factory=list, max_length=50)
+
+    def filters(self) -> dict[str, Any]:
+        """Return the arguments of `list_silences`."""
+        return super().filters() | {"titles": self.titles}
+
+
+class PeopleQuery(PageQuery):
+    """Which people."""
+
+    cursor: Annotated[str, Field(max_length=600, pattern="^[^\\t]+\\t.+$")] | None = None
+    search: Text | None = None
+    inactive: bool = False
+
+    def filters(self) -> dict[str, Any]:
+        """Return the arguments of `list_people`."""
+        chat_id, _, username = (self.cursor or "").partition("\t")
+        after = (username, chat_id) if self.cursor else None
+        return {"search": self.search or None, "inactive": self.inactive, "limit": self.limit, "after": after}
+
+
+class QuarantineQuery(PageQuery):
+    """Which messages."""
+
+    cursor: RowNumber | None = None
+    state: Literal["waiting", "retried", "dropped", "all"] = "waiting"
 
 
 class AlertOut(BaseModel):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPBearer
 from sqlalchemy import Connection, select
 
@@ -38,7 +40,6 @@ from services.console.desk import Desk
 from services.console.finding import find, triage_of
 from services.console.searches import decode_cursor
 
-Limit = Annotated[int, Query(ge=1, le=500)]
 TABLES: dict[str, type[IgnoredRow | BlacklistRow]] = {"ignored": IgnoredRow, "blacklist": BlacklistRow}
 SilenceTable = Literal["ignored", "blacklist"]
 _bearer = HTTPBearer(auto_error=False, description="A token of `securitybot tokens create`")
@@ -98,32 +99,37 @@ def _read_alerts(router: APIRouter, desk: Desk) -> None:
 
 
 def _read_the_rest(router: APIRouter, desk: Desk) -> None:
+    """A page that is full has a `Link` to the next one (RFC 8288)."""
+
     @router.get("/ignored")
-    def ignored(ended: bool = False, limit: Limit = 100) -> list[models.SilenceOut]:
+    def ignored(query: Annotated[models.IgnoredQuery, Query()], response: Response) -> list[models.SilenceOut]:
         """Titles that somebody is not asked about; `ended`: with those that are over."""
-        rows = desk.read(lambda c: list_silences(c, IgnoredRow, desk.now(), ended=ended, limit=limit))
+        rows = desk.read(lambda c: list_silences(c, IgnoredRow, desk.now(), **query.filters()))
+        _link(response, query, rows, "id")
         return [models.SilenceOut(**row) for row in rows]
 
     @router.get("/blacklist")
-    def blacklist(ended: bool = False, limit: Limit = 100) -> list[models.SilenceOut]:
+    def blacklist(query: Annotated[models.BlacklistQuery, Query()], response: Response) -> list[models.SilenceOut]:
         """Who is not asked anything; `ended`: with those entries that are over."""
-        rows = desk.read(lambda c: list_silences(c, BlacklistRow, desk.now(), ended=ended, limit=limit))
+        rows = desk.read(lambda c: list_silences(c, BlacklistRow, desk.now(), **query.filters()))
+        _link(response, query, rows, "id")
         return [models.SilenceOut(**row) for row in rows]
 
     @router.get("/people")
-    def people(
-        search: Annotated[str | None, Query(max_length=255)] = None, inactive: bool = False, limit: Limit = 100
-    ) -> list[models.PersonOut]:
+    def people(query: Annotated[models.PeopleQuery, Query()], response: Response) -> list[models.PersonOut]:
         """The directory; `search`: the beginning of a user name or e-mail address."""
-        rows = desk.read(lambda c: list_people(c, search or None, inactive=inactive, limit=limit))
+        rows = desk.read(lambda c: list_people(c, **query.filters()))
+        _link(response, query, rows, "chat_id", "username")
         return [models.PersonOut(**row) for row in rows]
 
     @router.get("/quarantine")
     def quarantine(
-        state: Literal["waiting", "retried", "dropped", "all"] = "waiting", limit: Limit = 100
+        query: Annotated[models.QuarantineQuery, Query()], response: Response
     ) -> list[models.QuarantinedOut]:
         """Messages that could not be taken."""
-        rows = desk.read(lambda c: list_quarantine(c, None if state == "all" else state, limit))
+        state = None if query.state == "all" else query.state
+        rows = desk.read(lambda c: list_quarantine(c, state, query.limit, query.cursor))
+        _link(response, query, rows, "id")
         return [models.QuarantinedOut(**row) for row in rows]
 
     @router.get("/quarantine/{number}")
@@ -139,6 +145,14 @@ def _read_the_rest(router: APIRouter, desk: Desk) -> None:
     def stats(days: Annotated[int, Query(ge=1, le=366)] = 30) -> models.Stats:
         """Counts of the last days."""
         return _stats(desk, days)
+
+
+def _link(response: Response, query: models.PageQuery, rows: Sequence[Mapping[str, Any]], *last: str) -> None:
+    """Name the next page, which begins after what `last` says of this one's last row."""
+    if len(rows) == query.limit:
+        cursor = "\t".join(str(rows[-1][name]) for name in last)
+        again = query.model_dump(mode="json", exclude_defaults=True) | {"cursor": cursor}
+        response.headers["Link"] = f'<?{urlencode(again, doseq=True)}>; rel="next"'
 
 
 def _stats(desk: Desk, days: int) -> models.Stats:

@@ -80,6 +80,13 @@ def test_one_alert_from_options_is_published_and_its_hash_printed(line: CommandL
     assert (alert.hash, alert.severity, alert.context) == (out.stdout.strip(), "high", {"pid": 1})
 
 
+def test_an_option_that_is_missing_is_a_mistake_in_the_usage(line: CommandLine, bus: SharedBus) -> None:
+    result = line.run("publish", "--owner", "alice")
+    assert result.exit_code == 2
+    assert "missing: --title, --description" in result.stderr
+    assert bus.taken() == []
+
+
 def test_before_any_service_ran_the_queues_are_declared(line: CommandLine, bus: SharedBus) -> None:
     line.ok("publish", "--owner", "a", "--title", "t", "--description", "d")
     assert len(bus.taken()) == 1
@@ -143,8 +150,9 @@ def test_a_misuse_says_what_to_do(line: CommandLine, bus: SharedBus, arguments: 
 
 
 def test_an_alert_that_is_none_names_every_field(line: CommandLine, bus: SharedBus) -> None:
-    problem = line.refused("publish", "--owner", "a", "--url", "x")
-    assert all(name in problem for name in ("title: missing", "description: missing", "url: must be"))
+    said = ("--owner", "a", "--title", "t", "--description", "d", "--url", "x", "--event-time", "y", "--hash", "z")
+    problem = line.refused("publish", *said)
+    assert all(name in problem for name in ("url: must be", "event_time: must be", "hash: must be"))
 
 
 def test_the_memory_bus_is_no_way_to_another_process(line: CommandLine) -> None:

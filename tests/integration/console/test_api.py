@@ -52,6 +52,60 @@ def test_the_lists_have_the_filters_of_the_original(each_house: House) -> None:
     assert api.get("/api/v1/quarantine/1").json()["body"] == "\\xff{}"
 
 
+def test_times_may_go_without_a_zone_and_states_by_the_originals_numbers(house: House) -> None:
+    digest = furnish(house)
+    api = house.api(Scope.READ)
+
+    def hashes(**filters: str) -> list[str]:
+        return [alert["hash"] for alert in api.get("/api/v1/alerts", params=filters).json()["alerts"]]
+
+    since = (house.clock.now() - timedelta(minutes=5)).replace(tzinfo=None).isoformat()
+    assert hashes(after=since) == [digest]
+    assert len(hashes(after=f"{house.clock.now():%Y-%m-%d}")) == 6
+    assert hashes(status="2") == hashes(status="verifying") != []
+
+
+@pytest.mark.parametrize("path", ["ignored", "blacklist", "quarantine", "people"])
+def test_every_list_goes_on_where_its_page_ended(each_house: House, path: str) -> None:
+    api = each_house.api(Scope.ADMIN)
+    until = (each_house.clock.now() + timedelta(days=3)).isoformat()
+    for number in range(5):
+        each_house.person(f"U{number}", f"user {number}")
+        each_house.quarantined(b"{}")
+        silence = {"person": f"U{number}", "until": until, "reason": "why"}
+        assert api.post("/api/v1/blacklist", json=silence).status_code == 204
+        assert api.post("/api/v1/ignored", json=silence | {"title": f"t{number}"}).status_code == 204
+    whole = api.get(f"/api/v1/{path}").json()
+    assert len(whole) == 5
+    pages, url = [], f"/api/v1/{path}?limit=2"
+    while url:
+        page = api.get(url)
+        pages.append(page.json())
+        following = page.links.get("next")
+        url = f"/api/v1/{path}{following['url']}" if following else ""
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [row for page in pages for row in page] == whole
+
+
+def test_silences_are_found_by_person_and_title(house: House) -> None:
+    api = house.api(Scope.ADMIN)
+    until = (house.clock.now() + timedelta(days=3)).isoformat()
+    house.person("U1", "alice")
+    house.person("U2", "bob")
+    for chat_id, title in (("U1", "sudo"), ("U2", "sudo"), ("U2", "vpn")):
+        entry = {"person": chat_id, "until": until, "reason": "why", "title": title}
+        assert api.post("/api/v1/ignored", json=entry).status_code == 204
+
+    def found(**filters: Any) -> list[tuple[str, str]]:
+        rows = api.get("/api/v1/ignored", params=filters).json()
+        return [(row["username"], row["title"]) for row in rows]
+
+    assert found(owner="U1") == found(owner="Alice") == [("alice", "sudo")]
+    assert found(titles=["vpn"]) == [("bob", "vpn")]
+    assert found(owner="bob", titles=["sudo", "vpn"]) == [("bob", "vpn"), ("bob", "sudo")]
+    assert api.get("/api/v1/ignored", params={"nonsense": "1"}).status_code == 422
+
+
 def test_a_token_that_asks_too_much_has_to_wait(build: Callable[..., House]) -> None:
     house = build(api_rate="1")
     api = house.api(Scope.READ)

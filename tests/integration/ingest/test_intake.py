@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -18,13 +19,14 @@ from common.bus.rabbitmq import RabbitBus
 from common.codec import decode
 from common.ids import derived_id, new_id
 from common.messages import AlertAccepted
+from common.quarantine import MOST_KEPT, quarantine
 from common.records.tables import AlertRow, HistoryRow, InboxRow, OutboxRow, QuarantineRow
 from common.service import Process, Runtime
 from common.settings import Settings
 from common.topology import ALERTS, DISPATCHER_QUEUE, INGEST_QUEUE, TOPOLOGY
 from common.transactions import Transactions
 from common.worker import BATCH, Received, Worker
-from services.ingest.handlers import DeadLetterHandler, IntakeHandler, death_key
+from services.ingest.handlers import DeadLetterHandler, IntakeHandler, death_key, intake_key
 from services.ingest.wiring import build
 from tests.fakes.clock import FakeClock
 from tests.waiting import eventually
@@ -142,7 +144,7 @@ def test_a_batch_costs_few_statements_however_many_alerts_are_in_it(
 def running(sqlite_engine: Engine, memory_bus: KombuBus) -> Iterator[Transactions]:
     """The worker itself, in a thread."""
     transactions = Transactions(sqlite_engine, memory_bus, FakeClock(), "ingest")
-    worker = Worker(IntakeHandler(FakeClock()), memory_bus, transactions)
+    worker = Worker(IntakeHandler(FakeClock()), memory_bus, transactions, key=intake_key)
     thread = threading.Thread(target=worker.run)
     thread.start()
     yield transactions
@@ -165,6 +167,31 @@ def test_bad_messages_go_to_the_quarantine_as_they_came_and_stop_nobody(
         rows = connection.execute(select(QuarantineRow.__table__).order_by(QuarantineRow.id)).all()
     assert [row.body for row in rows] == bodies[:3]
     assert ["not UTF-8" in rows[0].reason, "nested" in rows[1].reason, "title: missing" in rows[2].reason] == [True] * 3
+
+
+def test_an_id_that_a_publisher_uses_twice_hides_no_other_message(
+    running: Transactions, sqlite_engine: Engine, memory_bus: KombuBus
+) -> None:
+    bodies = [json.dumps(VALID | {"title": title}).encode() for title in ("a", "b", "a")]
+    memory_bus.publish([Publication(ALERTS, "alert.x", body, "same") for body in [*bodies, b"garbage"]])
+    eventually(lambda: count(sqlite_engine, QuarantineRow) == 1)
+    with sqlite_engine.connect() as connection:
+        rows = connection.execute(select(AlertRow.title, AlertRow.occurrences).order_by(AlertRow.title)).all()
+    assert [tuple(row) for row in rows] == [("a", 1), ("b", 1)], "the very same message again is a redelivery"
+
+
+@pytest.mark.parametrize("size", [MOST_KEPT, 9 * 1024**2, 20 * 1024**2])
+def test_a_body_of_any_size_is_quarantined(engine: Engine, memory_bus: KombuBus, size: int) -> None:
+    body = b"\xfe" * size
+    delivery = replace(delivery_of(VALID), body=body, message_id="x" * 300, type="y" * 300, correlation_id="z" * 300)
+    transactions = Transactions(engine, memory_bus, FakeClock(), "ingest")
+    transactions.run(lambda work: quarantine(work, delivery, "body: too large", "ingest"))
+    with engine.connect() as connection:
+        row = connection.execute(select(QuarantineRow.__table__)).one()
+    assert row.body == body[:MOST_KEPT]
+    whole = row.reason == "body: too large"
+    assert whole is (size == MOST_KEPT)
+    assert whole or f"of {size} bytes, whose SHA-256 is {hashlib.sha256(body).hexdigest()}" in row.reason
 
 
 def test_an_alert_alone_is_stored_without_a_look_and_its_repetition_is_counted(

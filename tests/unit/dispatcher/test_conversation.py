@@ -284,7 +284,7 @@ def test_a_push_lost_to_a_restart_may_be_sent_again() -> None:
     ("result", "detail", "resolution", "authenticated", "comment"),
     [
         (AuthResult.DENIED, "deny", Resolution.PROOF_DENIED, False, "why"),
-        (AuthResult.UNPROVED, "bypass", Resolution.CONFIRMED_UNPROVED, None, "why (not proved: bypass)"),
+        (AuthResult.UNPROVED, "bypass", Resolution.CONFIRMED_UNPROVED, False, "why (not proved: bypass)"),
         (
             AuthResult.UNAVAILABLE, "locked_out", Resolution.PROOF_UNAVAILABLE, False,
             "why (second factor unavailable: locked_out)",
