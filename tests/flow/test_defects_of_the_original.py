@@ -97,7 +97,7 @@ def test_a_bypass_does_not_count_as_proof(town: Town) -> None:
     settled = interpret_status({"result": "allow", "status": "bypass", "success": True})
     assert settled is not None
     row = answered_with(town, settled)
-    assert (row.resolution, row.authenticated, row.status) == ("confirmed_unproved", None, "verifying")
+    assert (row.resolution, row.authenticated, row.status) == ("confirmed_unproved", False, "verifying")
 
 
 # --- suppression before proof -----------------------------------------------------------------------------------------
