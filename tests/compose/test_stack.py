@@ -41,13 +41,15 @@ def refused(action):
     try:
         action(channel)
     except pika.exceptions.ChannelClosedByBroker as error:
-        return error.reply_code == 403
-    return False
+        return error.reply_code
 def say_approved(channel):
     channel.confirm_delivery()
     channel.basic_publish("securitybot.events", "AuthenticationSettled", b"{}", mandatory=True)
+def publish_too_much(channel):
+    channel.confirm_delivery()
+    channel.basic_publish("securitybot.alerts", "alert.tests", bytes(1048577), mandatory=True)
 print(refused(lambda channel: channel.basic_get("securitybot.ingest")), refused(say_approved),
-      refused(lambda channel: channel.queue_declare("mine")))
+      refused(lambda channel: channel.queue_declare("mine")), refused(publish_too_much))
 """
 HEARD = """
 import json, pika
@@ -151,7 +153,7 @@ def test_there_is_no_guest_and_a_publisher_may_publish_and_nothing_else(stack: I
     users = stack.compose.exec("rabbitmq", "rabbitmqctl", "--quiet", "list_users")
     assert "guest" not in users
     assert "securitybot-publisher" in users
-    assert stack.compose.python(INTRUDE).split() == ["True", "True", "True"]
+    assert stack.compose.python(INTRUDE).split() == ["403", "403", "403", "406"]
 
 
 def test_an_alert_over_amqp_is_asked_about_proved_and_its_outcome_published(stack: Installation) -> None:
