@@ -41,7 +41,8 @@ _RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}):([0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 _NOT_IN_URL = re.compile(r"[\s\x00-\x20\x7f<>\"\\]")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2999, 12, 30, tzinfo=UTC)
+"""Every calendar, database and time zone can show what lies between."""
 
 
 def read_alert(body: bytes, *, routing_key: str, message_id: str | None, received_at: datetime) -> Alert:
@@ -174,7 +175,7 @@ class _Fields:
         try:
             moment = parse_rfc3339(value)
         except ValueError:
-            self.problems.append("event_time: must be RFC 3339 from 1970 on, such as 2026-03-03T12:00:00Z")
+            self.problems.append("event_time: must be RFC 3339 between 1970 and 2999, such as 2026-03-03T12:00:00Z")
             return None
         return moment
 
@@ -218,7 +219,7 @@ def parse_rfc3339(value: str) -> datetime:
     """Return the moment in UTC, to the microsecond. A leap second is the second after 59.
 
     Raises:
-        ValueError: it is not RFC 3339, or before 1970.
+        ValueError: it is not RFC 3339, or not between 1970 and 2999.
     """
     match = _RFC3339.fullmatch(value)
     if match is None:
@@ -230,7 +231,7 @@ def parse_rfc3339(value: str) -> datetime:
         moment = datetime.fromisoformat(written).astimezone(UTC) + timedelta(seconds=leap)
     except OverflowError:
         raise ValueError(value) from None
-    if moment < _EPOCH:
+    if not _FIRST <= moment < _LAST:
         raise ValueError(value)
     return moment
 

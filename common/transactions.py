@@ -64,6 +64,7 @@ class Transactions:
         return self._run(action, self._take_published(at_least=DELETE_AT))
 
     def _run(self, action: Callable[[UnitOfWork], T], forgotten: Sequence[str]) -> T:
+        publishing: list[str] = []
         try:
             with translated_errors(), self.engine.connect() as connection, connection.begin():
                 work = UnitOfWork(connection, self._clock.now(), self._service)
@@ -72,13 +73,16 @@ class Transactions:
                 work.finish()
                 if forgotten:
                     connection.execute(_FORGET, {"ids": forgotten})
+                publishing = [row_id for row_id, _ in work.outgoing]
                 with self._lock:
-                    self._publishing.update(row_id for row_id, _ in work.outgoing)
+                    self._publishing.update(publishing)
                 if writes:
                     failpoints.reached("before-commit")
         except BaseException:
             with self._lock:
                 self._published.extend(forgotten)
+                # A commit whose answer was lost may have worked: its rows are there then, for the sweep to find.
+                self._publishing.difference_update(publishing)
             raise
         if writes:
             failpoints.reached("after-commit")

@@ -44,6 +44,8 @@ SWEEP_EVERY = 5.0
 SWEEP_AGE_AT_START = timedelta(seconds=1)
 """A restarted process publishes at once what it left behind; replicas may do so twice, which inboxes recognise."""
 SWEEP_AGE = timedelta(seconds=10)
+CATCH_UP = 1.0
+"""Seconds until the first deliveries of a new consumer are surely here."""
 PRUNE_EVERY = 600.0
 INBOX_KEPT = timedelta(days=7)
 """Longer than any message waits in a queue or an outbox and still comes again."""
@@ -84,6 +86,9 @@ class Tick:
     name: str
     every: float
     run: Callable[[UnitOfWork], object]
+    yields: float = 0.0
+    """For how many seconds it lets messages go first that wait in the queue: an answer that waits there, because this
+    service was away or is busy, came before the deadline that is due now."""
 
 
 @dataclass(slots=True)
@@ -92,6 +97,7 @@ class _Due:
     every: float
     run: Callable[[], object]
     at: float = field(default=0.0)
+    yields: float = field(default=0.0)
 
 
 class Worker(Generic[M]):
@@ -116,7 +122,10 @@ class Worker(Generic[M]):
         self._consumer: Consumer | None = None
         self._stopping = threading.Event()
         self.name = handler.name
-        self._due = [_Due(tick.name, tick.every, lambda t=tick: transactions.run(t.run)) for tick in ticks]  # type: ignore[misc]
+        self._due = [
+            _Due(tick.name, tick.every, lambda t=tick: transactions.run(t.run), yields=tick.yields)  # type: ignore[misc]
+            for tick in ticks
+        ]
         self._due.append(_Due("forget_published", 1.0, transactions.forget_published, at=time.monotonic() + 1.0))
         self._due.append(_Due("prune_inbox", PRUNE_EVERY, lambda: transactions.run(self._prune)))
         if bus.durable:
@@ -126,13 +135,16 @@ class Worker(Generic[M]):
     def run(self) -> None:
         """Work until `stop`: finish the batch, publish, acknowledge, close."""
         self._consumer = self._bus.consume([self._handler.queue], prefetch=2 * BATCH)
+        for due in self._due:
+            if due.yields:
+                due.at = time.monotonic() + CATCH_UP
         try:
             while not self._stopping.is_set():
                 metrics.LAST_LOOP.labels(self.name).set_to_current_time()
                 deliveries = self._consumer.take(BATCH, timeout=self._seconds_to_next())
                 if deliveries:
                     self._work_off(deliveries)
-                self._run_due()
+                self._run_due(busy=len(deliveries) == BATCH)
         finally:
             self._consumer.close()
         self._patiently(self._transactions.forget_published, tries=1)
@@ -234,11 +246,13 @@ class Worker(Generic[M]):
     def _seconds_to_next(self) -> float:
         return max(0.0, min(due.at for due in self._due) - time.monotonic())
 
-    def _run_due(self) -> None:
+    def _run_due(self, *, busy: bool) -> None:
         if self._transactions.has_unpublished() and self._bus.connected():
             self._transactions.republish()
         for due in self._due:
             if due.at <= time.monotonic() and not self._stopping.is_set():
+                if busy and time.monotonic() < due.at + due.yields:
+                    continue
                 self._patiently(due.run, tries=1)
                 due.at = time.monotonic() + due.every
 

@@ -73,8 +73,8 @@ class Update:
     table: type[Base]
     rows: Sequence[Row]
     key: str
-    only_if: tuple[str, str] | None = None
-    """A column and the value that it must still have."""
+    only_if: tuple[str, str | None] | None = None
+    """A column and the value that it must still have; None: NULL."""
 
     def apart(self, connection: Connection) -> None:
         """See `Insert`."""
@@ -92,7 +92,10 @@ class Update:
         names = ", ".join(f"NULL AS c{number}" for number in range(len(columns)))
         key = columns.index(self.key)
         changes = ", ".join(f"t.`{name}` = v.c{number}" for number, name in enumerate(columns) if number != key)
-        condition = f" WHERE t.`{self.only_if[0]}` = '{self.only_if[1]}'" if self.only_if else ""
+        condition = ""
+        if self.only_if is not None:
+            name, value = self.only_if
+            condition = f" WHERE t.`{name}` IS NULL" if value is None else f" WHERE t.`{name}` = '{value}'"
         for some in _in_groups(rows):
             yield (
                 f"UPDATE `{self.table.__tablename__}` AS t JOIN (SELECT {names} UNION ALL SELECT "  # noqa: S608 - our names

@@ -19,6 +19,8 @@ from common.unit_of_work import UnitOfWork
 MAX_TITLE = 255
 LONGEST = timedelta(days=366)
 """Every silence ends by itself."""
+MOST_RETRIED = 1024 * 1024
+"""Bytes; a broker may close the channel on more, with all else that is in flight there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +95,19 @@ def retry_quarantined(work: UnitOfWork, number: int, actor: str, body: bytes | N
     others have handled it, and would do so again under its new id.
 
     Raises:
-        ChangeRefused: there is none, it was decided on before, or nobody knows where it came from.
+        ChangeRefused: there is none, it was decided on before, nobody knows where it came from, or it is too large.
     """
     row = _decide(work, number, "retried", actor, "body changed" if body is not None else None)
     if row["exchange"] == DEAD:
         raise ChangeRefused(f"{number} does not say where it was published; publish its body anew and drop it")
+    sent = bytes(row["body"]) if body is None else body
+    if len(sent) > MOST_RETRIED:
+        raise ChangeRefused(f"{number} would have {len(sent)} bytes; at most {MOST_RETRIED} are sent: mend it")
     internal = row["exchange"] == EVENTS
     publication = Publication(
         exchange=row["exchange"],
         routing_key=retry_key(row["queue"]) if internal else row["routing_key"],
-        body=bytes(row["body"]) if body is None else body,
+        body=sent,
         message_id=new_id(),
         type=row["type"],
         correlation_id=row["correlation_id"],

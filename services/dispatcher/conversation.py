@@ -13,7 +13,7 @@ waiting state has a deadline. `questions`, `proving` and `silencing` have the ru
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from common.alerts import Resolution
 from services.dispatcher import proving, questions, silencing
@@ -44,6 +44,8 @@ _RESOLUTIONS = {
 SIMULATED_PUSH = ("approve", "refuse")
 """Buttons of the simulated push, which the auth poller takes."""
 OFFERED = ("push", "no_push")
+SAID_BEFORE = timedelta(days=1)
+"""How long words may be on their way. A time before that is no time at all: the chat system's clock is wrong."""
 ACTIONS = frozenset((*ANSWERS, *OFFERED, *SIMULATED_PUSH))
 """Every button that the bot shows."""
 
@@ -63,8 +65,8 @@ def _take(turn: Turn, event: Event) -> None:  # noqa: C901 - one line a kind of 
     match event:
         case AlertsArrived():
             questions.arrived(turn, event)
-        case Typed(command):
-            _typed(turn, command)
+        case Typed(command, at):
+            _typed(turn, command, at)
         case Clicked():
             _clicked(turn, event)
         case MessageDelivered(message_id, at):
@@ -84,13 +86,13 @@ def _take(turn: Turn, event: Event) -> None:  # noqa: C901 - one line a kind of 
             turn.set(pushes_stopped_at=None)
 
 
-def _typed(turn: Turn, command: ChatCommand) -> None:
+def _typed(turn: Turn, command: ChatCommand, at: datetime) -> None:
     proof = turn.talk.proof
     match command.meaning:
         case Meaning.YES | Meaning.NO if proof is not None and proof.request_id is None:
             proving.answer_offer(turn, proof, accepted=command.meaning is Meaning.YES)
         case Meaning.YES | Meaning.NO | Meaning.NOT_SURE | Meaning.WRONG_PERSON:
-            _answer(turn, command.meaning, command.rest)
+            _answer_in_words(turn, command, at)
         case Meaning.HI:
             turn.tell("hello")
         case Meaning.HELP:
@@ -118,6 +120,16 @@ def _clicked(turn: Turn, click: Clicked) -> None:
         turn.decide(
             Note("click_ignored", {"click": click.action[:64], "subject": (click.subject or "")[:64]}, refused=True)
         )
+
+
+def _answer_in_words(turn: Turn, command: ChatCommand, at: datetime) -> None:
+    """Words carry no subject: what was written before the question was asked was meant for another."""
+    question = turn.talk.question
+    if question is not None and question.asked_at - SAID_BEFORE < at < question.asked_at:
+        turn.tell("said_before_question", title=question.first.title)
+        turn.decide(Note("answer_ignored", {"cause": "written before the question"}, refused=True))
+    else:
+        _answer(turn, command.meaning, command.rest)
 
 
 def _answer(turn: Turn, meaning: Meaning, comment: str) -> None:

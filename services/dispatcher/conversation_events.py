@@ -27,6 +27,8 @@ class Typed:
     """The person wrote something."""
 
     command: ChatCommand
+    at: datetime
+    """By the chat system's clock."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from common.alerts import Status, accepted_id
+from common.errors import Temporary
 from common.logs import get_logger
 from common.messages import AlertAccepted
 from common.records.tables import ConversationRow, InboxRow
@@ -16,14 +20,33 @@ from services.dispatcher.configuration import Configuration
 from services.dispatcher.conversation_events import MessageDelivered, TimePassed, WatchdogBarked
 from services.dispatcher.desk import ALERTS, Desk
 from services.dispatcher.handlers import DispatcherHandler
+from services.dispatcher.portions import Portions
 from services.dispatcher.secretary import Secretary
 from services.dispatcher.verdicts import alert_of
 
 log = get_logger(__name__)
 
 MOST = 200
+ANSWERS_FIRST = 30.0
+"""Seconds for which answers that wait in the queue go before deadlines."""
+STUCK_AFTER = timedelta(minutes=5)
+"""An alert whose time was up by then is one at which the watchdog fails."""
 UNHANDLED_AFTER = timedelta(minutes=2)
 """An accepted alert that the dispatcher has not seen by then is announced again; an inbox knows one that comes late."""
+
+
+@contextmanager
+def _tried(portions: Portions, keys: Sequence[str], now: datetime) -> Iterator[None]:
+    """Tell `portions` how it went. The world's fault is nobody's."""
+    try:
+        yield
+    except Temporary:
+        raise
+    except Exception:
+        log.warning("deadline_failed", due=len(keys), first=keys[0] if keys else None)  # the worker logs the cause
+        portions.failed(keys, now)
+        raise
+    portions.done(len(keys))
 
 
 class Deadlines:
@@ -31,12 +54,14 @@ class Deadlines:
 
     def __init__(self, config: Configuration) -> None:
         self._config = config
+        self._talks, self._alerts, self._stuck = Portions(MOST), Portions(MOST), Portions(MOST)
 
     def ticks(self) -> tuple[Tick, ...]:
         """Return what the worker runs periodically."""
         return (
-            Tick("conversations", 1.0, self.move_on),
-            Tick("watchdog", 5.0, self.escalate),
+            Tick("conversations", 1.0, self.move_on, yields=ANSWERS_FIRST),
+            Tick("watchdog", 5.0, self.escalate, yields=ANSWERS_FIRST),
+            Tick("watchdogs_watchdog", 60.0, self.escalate_alone, yields=ANSWERS_FIRST),
             Tick("unhandled", 30.0, self.announce_again),
         )
 
@@ -45,27 +70,48 @@ class Deadlines:
         talks = ConversationRow.__table__
         due = work.connection.scalars(
             select(talks.c.person_id)
-            .where(talks.c.due_at <= work.now)
+            .where(talks.c.due_at <= work.now, talks.c.person_id.not_in(self._talks.left_out(work.now)))
             .order_by(talks.c.due_at)
-            .limit(MOST)
+            .limit(self._talks.size)
             .with_for_update(skip_locked=True)
         ).all()
-        self._each(work, [(person_id, None) for person_id in due])
+        with _tried(self._talks, due, work.now):
+            self._each(work, [(person_id, None) for person_id in due])
 
     def escalate(self, work: UnitOfWork) -> None:
         """Give every alert a verdict whose time is up, whatever part did not do its work."""
-        rows = work.connection.execute(
+        rows = self._overdue(work, self._alerts, work.now)
+        with _tried(self._alerts, [row.hash for row in rows], work.now):
+            if rows:
+                log.warning("watchdog_escalates", alerts=len(rows), first=rows[0].hash)
+            self._each(work, sorted({(row.person_id, row.question_id) for row in rows if row.question_id is not None}))
+            self._give_verdicts(work, rows)
+
+    def escalate_alone(self, work: UnitOfWork) -> None:
+        """Give a verdict to alerts at which the watchdog itself fails, whatever their conversation is like."""
+        rows = self._overdue(work, self._stuck, work.now - STUCK_AFTER)
+        with _tried(self._stuck, [row.hash for row in rows], work.now):
+            if rows:
+                log.error("watchdog_failed", alerts=len(rows), first=rows[0].hash)
+            self._give_verdicts(work, rows)
+
+    def _overdue(self, work: UnitOfWork, portions: Portions, since: datetime) -> Sequence[Row[Any]]:
+        return work.connection.execute(
             select(ALERTS)
-            .where(ALERTS.c.status.in_([Status.OPEN, Status.IN_PROGRESS]), ALERTS.c.escalate_at <= work.now)
+            .where(
+                ALERTS.c.status.in_([Status.OPEN, Status.IN_PROGRESS]),
+                ALERTS.c.resolution.is_(None),
+                ALERTS.c.escalate_at <= since,
+                ALERTS.c.hash.not_in(portions.left_out(work.now)),
+            )
             .order_by(ALERTS.c.escalate_at)
-            .limit(MOST)
+            .limit(portions.size)
             .with_for_update(skip_locked=True)
         ).all()
+
+    def _give_verdicts(self, work: UnitOfWork, rows: Sequence[Row[Any]]) -> None:
         if not rows:
             return
-        log.warning("watchdog_escalates", alerts=len(rows), first=rows[0].hash)
-        questions = {(row.person_id, row.question_id) for row in rows if row.question_id is not None}
-        self._each(work, sorted(questions))
         desk = Desk(work)
         secretary = Secretary(desk, self._config)
         for row in desk.unresolved([row.hash for row in rows]):

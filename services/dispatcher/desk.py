@@ -181,7 +181,7 @@ class Desk:
         self._placements.append({"hash": alert_hash} | values)
 
     def waiting(self, person_id: str) -> list[Row[Any]]:
-        """Return the alerts to ask the person about next: all of one title, that of the worst and oldest."""
+        """Lock and return the alerts to ask the person about next: all of one title, that of the worst and oldest."""
         self.write_alerts()
         mine = (ALERTS.c.person_id == person_id, ALERTS.c.status == Status.OPEN, ALERTS.c.question_id.is_(None))
         rank = _severity_rank()
@@ -192,7 +192,10 @@ class Desk:
             return []
         return list(
             self.work.connection.execute(
-                select(ALERTS).where(*mine, ALERTS.c.title == first).order_by(ALERTS.c.received_at, ALERTS.c.id)
+                select(ALERTS)
+                .where(*mine, ALERTS.c.title == first)
+                .order_by(ALERTS.c.received_at, ALERTS.c.id)
+                .with_for_update()
             )
         )
 
@@ -253,7 +256,7 @@ class Desk:
         by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for placement in placements:
             by_columns.setdefault(tuple(placement), []).append(placement)
-        return [Update(AlertRow, rows, key="hash") for rows in by_columns.values()]
+        return [Update(AlertRow, rows, key="hash", only_if=("resolution", None)) for rows in by_columns.values()]
 
     # --- saving -----------------------------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ class DispatcherHandler:
         known = reply.action in ACTIONS or reply.action is None
         metrics.REPLIES.labels((reply.action or "typed") if known else "unknown").inc()
         if reply.action is None:
-            secretary.tell_of(reply.person_id, Typed(parse(reply.text, self._config.commands)))
+            secretary.tell_of(reply.person_id, Typed(parse(reply.text, self._config.commands), reply.received_at))
         else:
             secretary.tell_of(reply.person_id, Clicked(reply.action, reply.subject, reply.text))
 

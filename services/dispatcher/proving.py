@@ -150,7 +150,12 @@ def begun(turn: Turn, event: ProofBegun) -> None:
 
 
 def settled(turn: Turn, event: ProofSettled) -> None:
-    """Take the result of the push that is waited for; any other is too late and proves nothing."""
+    """Take the result of the push that is waited for; any other is too late and proves nothing.
+
+    A push that its person did not want shows that somebody else has the chat: no earlier one is remembered any more.
+    """
+    if event.result in (AuthResult.DENIED, AuthResult.FRAUD):
+        turn.set(proved_at=None)
     if event.result is AuthResult.FRAUD:
         turn.set(pushes_stopped_at=turn.now)
         turn.decide(Note("pushes_stopped", {"cause": "a push was marked as fraudulent"}))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, text
 
-from common.records.bulk import Insert, write
+from common.records.bulk import Insert, Update, write
 from common.records.tables import QuarantineRow
 
 HOSTILE = (
@@ -39,3 +39,14 @@ def test_hostile_text_is_kept_and_nothing_of_it_is_done(engine: Engine, mode: st
         kept = connection.execute(select(QuarantineRow.__table__).order_by(QuarantineRow.id)).mappings().all()
         assert [{name: row[name] for name in rows[0]} for row in kept] == rows
         assert connection.execute(text("SELECT COUNT(*) FROM history")).scalar_one() == 0
+
+
+def test_an_update_leaves_alone_what_has_a_value_already(engine: Engine) -> None:
+    rows = [a_row(name) | {"note": note} for name, note in (("free", None), ("taken", "by somebody"))]
+    with engine.begin() as connection:
+        write(connection, Insert(QuarantineRow, rows))
+        ids = list(connection.scalars(select(QuarantineRow.id).order_by(QuarantineRow.id)))
+        changes = [{"id": number, "state": "dropped"} for number in ids]
+        write(connection, Update(QuarantineRow, changes, key="id", only_if=("note", None)))
+        states = list(connection.scalars(select(QuarantineRow.state).order_by(QuarantineRow.id)))
+    assert states == ["dropped", "waiting"]

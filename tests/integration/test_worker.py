@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pymysql
 import pytest
 from sqlalchemy import Engine, func, insert, select
 
@@ -26,7 +27,7 @@ from common.retry import Backoff
 from common.topology import ALERTS, CHAT_GATEWAY_QUEUE, EVENTS, INGEST_QUEUE, TOPOLOGY
 from common.transactions import Transactions
 from common.unit_of_work import UnitOfWork
-from common.worker import Received, Tick, Worker
+from common.worker import BATCH, Received, Tick, Worker
 from tests.fakes.bus import BreakableBus, Killed
 from tests.fakes.clock import FakeClock
 from tests.servers import MariaServer
@@ -394,6 +395,54 @@ def test_ticks_come_round_by_themselves_and_may_emit(world: World) -> None:
 
     with running(world.worker(Tick("test", 0.05, tick))):
         eventually(lambda: world.bus.depths([CHAT_GATEWAY_QUEUE.name])[CHAT_GATEWAY_QUEUE.name] >= 2)
+
+
+def test_messages_that_wait_go_before_what_yields_to_them(world: World) -> None:
+    before: list[int] = []
+
+    def deadline(_: UnitOfWork) -> None:
+        before.append(sum(map(len, world.handler.batches)))
+
+    world.publish(*(str(number) for number in range(2 * BATCH + 10)))
+    with running(world.worker(Tick("deadline", 60.0, deadline, yields=30.0))):
+        eventually(lambda: before)
+    assert before == [2 * BATCH + 10]
+
+
+def test_in_an_endless_storm_what_yields_gets_its_turn_nevertheless(embedded: World) -> None:
+    came = threading.Event()
+    storm = iter(range(10**6))
+
+    def more() -> None:
+        embedded.publish(*(str(next(storm)) for _ in range(BATCH)))
+
+    embedded.handler.before = more
+    more()
+    more()
+    with running(embedded.worker(Tick("deadline", 60.0, lambda _: came.set(), yields=0.5))):
+        assert came.wait(20)
+
+
+def test_a_commit_whose_answer_was_lost_is_published_by_the_sweep(
+    durable: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, lost = durable.engine.dialect.do_commit, threading.Event()
+
+    def lose_the_answer(connection: Any) -> None:
+        commit(connection)
+        if not lost.is_set() and durable.handler.batches:
+            lost.set()
+            raise pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
+
+    monkeypatch.setattr(durable.engine.dialect, "do_commit", lose_the_answer)
+    monkeypatch.setattr("common.worker.SWEEP_EVERY", 0.1)
+    durable.publish("a")
+    worker = durable.worker()
+    with running(worker):
+        eventually(lambda: lost.is_set() and not durable.left_over())
+        durable.clock.advance(timedelta(seconds=30))
+        assert durable.emitted(1) == ["a"]
+    assert durable.handled() == ["a"]
 
 
 def test_a_tick_that_fails_stops_nothing(world: World) -> None:

@@ -216,6 +216,13 @@ def test_an_alert_is_sent_again_to_where_it_was_published_with_a_new_id(line: Co
     assert len(rows(line.engine, OutboxRow)) == 1
 
 
+def test_what_a_broker_would_not_take_is_not_sent_again(line: CommandLine) -> None:
+    add_quarantined(line, body=bytes(1024 * 1024 + 1))
+    assert "at most 1048576 are sent: mend it" in line.refused("quarantine", "retry", "1")
+    assert rows(line.engine, OutboxRow) == []
+    assert rows(line.engine, QuarantineRow)[0].state == "waiting"
+
+
 def test_a_message_between_services_goes_to_the_one_queue_that_did_not_take_it(line: CommandLine) -> None:
     add_quarantined(
         line,

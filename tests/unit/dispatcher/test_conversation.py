@@ -50,7 +50,7 @@ class Story(World):
     def types(self, meaning: Meaning, rest: str = "") -> list[Decision]:
         """Let the person type a command; "yes" while a push is offered asks for it."""
         self._may_push(accepted=meaning is Meaning.YES)
-        return self.happen(Typed(ChatCommand(meaning, rest)))
+        return self.happen(Typed(ChatCommand(meaning, rest), self.now))
 
     def clicks(self, action: str, comment: str = "") -> list[Decision]:
         """Let the person click a button of what is open."""
@@ -108,6 +108,39 @@ class Story(World):
     def verdict(self) -> Resolve:
         """The last verdict."""
         return [decision for decision in self.log if isinstance(decision, Resolve)][-1]
+
+
+def test_words_from_before_the_question_answer_nothing() -> None:
+    world = Story()
+    world.alert()
+    asked_at = world.question.asked_at
+    world.happen(Typed(ChatCommand(Meaning.NO, "it was not me"), asked_at - timedelta(seconds=5)))
+    assert world.question.answered_at is None
+    assert world.told()[-1:] == ["said_before_question"]
+    world.happen(Typed(ChatCommand(Meaning.NO, "it was not me"), asked_at))
+    assert world.verdict().resolution is Resolution.DENIED
+
+
+def test_words_from_before_any_time_are_taken_for_new() -> None:
+    """A chat system whose clock is wrong must not make everybody mute."""
+    world = Story()
+    world.alert()
+    world.happen(Typed(ChatCommand(Meaning.NO), world.now - timedelta(days=300)))
+    assert world.verdict().resolution is Resolution.DENIED
+
+
+@pytest.mark.parametrize("unwanted", [AuthResult.DENIED, AuthResult.FRAUD])
+def test_a_push_that_was_not_wanted_ends_the_memory_of_the_one_before(unwanted: AuthResult) -> None:
+    world = Story()
+    world.proves()
+    world.alert("critical things", severity=Severity.HIGH)
+    world.types(Meaning.YES)
+    world.takes_push(unwanted)
+    world.happen(PushesAllowed())
+    world.alert("a new ssh key")
+    world.types(Meaning.YES)
+    assert world.talk.proof is not None, "the intruder who has the chat needs a push of their own"
+    assert world.talk.question is not None
 
 
 def request_of(proof: Proof) -> str:

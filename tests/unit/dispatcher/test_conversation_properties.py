@@ -56,7 +56,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(yes=st.booleans(), why=st.sampled_from(["", "patching"]))
     def they_type_yes_or_no(self, yes: bool, why: str) -> None:
         self._offered(accepted=yes)
-        self.world.happen(Typed(ChatCommand(Meaning.YES if yes else Meaning.NO, why)))
+        self.world.happen(Typed(ChatCommand(Meaning.YES if yes else Meaning.NO, why), self.world.now))
 
     @rule(steps=st.integers(1, 4), result=st.sampled_from(AuthResult), title=TITLES)
     def they_go_along(self, steps: int, result: AuthResult, title: str) -> None:
@@ -71,11 +71,11 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(meaning=MEANINGS)
     def they_type_anything_else(self, meaning: Meaning) -> None:
-        self.world.happen(Typed(ChatCommand(meaning)))
+        self.world.happen(Typed(ChatCommand(meaning), self.world.now))
 
     @rule(which=st.sampled_from(["last", "current", "never"]), time=st.sampled_from(["2h", "30m", "9h", ""]))
     def they_ask_to_ignore(self, which: str, time: str) -> None:
-        self.world.happen(Typed(ChatCommand(Meaning.IGNORE, f"{which} {time}")))
+        self.world.happen(Typed(ChatCommand(Meaning.IGNORE, f"{which} {time}"), self.world.now))
 
     @rule(
         action=st.sampled_from(["yes", "no", "not_sure", "wrong_person", "push", "no_push", "approve", "x"]),
