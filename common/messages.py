@@ -135,6 +135,8 @@ class PersonLookedUp(Message):
 
     handle: str
     person_id: str | None = None
+    error: str | None = None
+    """Why the chat system could not say who it is; then nothing is known."""
 
 
 class ChatMessageDelivered(Message):

@@ -258,7 +258,7 @@ def _tell(work: UnitOfWork, outcome: Outcome) -> None:
     if job.handle is not None:
         person_id = outcome.person.chat_id if outcome.person and outcome.person.active else None
         work.emit(
-            PersonLookedUp(handle=job.handle, person_id=person_id),
+            PersonLookedUp(handle=job.handle, person_id=person_id, error=outcome.error),
             about=job.about,
             message_id=derived_id("looked_up", job.message_id),
         )

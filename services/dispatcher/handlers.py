@@ -117,6 +117,8 @@ class DispatcherHandler:
             later = candidates[candidates.index(message.handle) + 1 :]
             if match is not None:
                 secretary.route(alert_of(row), match)
+            elif message.error is not None:
+                secretary.not_said(row, message.error)
             elif later:
                 secretary.look_up(row.hash, later[0])
             else:

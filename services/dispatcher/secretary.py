@@ -101,6 +101,11 @@ class Secretary:
         """Nobody answers to the owner: the team hears of it."""
         self._verdicts.give([row], Verdict(Resolution.UNKNOWN_OWNER), None)
 
+    def not_said(self, row: Row[Any], why: str) -> None:
+        """The chat system cannot say who the owner is: the next one of a list would be asked too easily."""
+        comment = f"chat could not say who the owner is: {why}"
+        self._verdicts.give([row], Verdict(Resolution.UNREACHABLE, comment=comment), None)
+
     def unhandled(self, row: Row[Any]) -> None:
         """The watchdog: an alert at which the dispatcher itself failed goes to the team."""
         comment = "the dispatcher could not handle it: see the quarantine"

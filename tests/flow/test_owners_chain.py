@@ -86,6 +86,15 @@ def test_the_list_is_looked_up_one_after_the_other(build: Build) -> None:
     assert town.row(town.alert(owner="ci")).person_id == "U0GRACE"
 
 
+def test_while_chat_cannot_say_who_somebody_is_nobody_else_is_asked_for_them(build: Build) -> None:
+    town = build(configuration(owners=Owners(exact={"ci": ("frank", "grace")})))
+    town.chat.newcomers["grace"] = "U0GRACE"
+    town.chat.cannot_look_up = "unavailable"
+    row = town.row(town.alert(owner="ci"))
+    assert (row.resolution, row.comment) == ("unreachable", "chat could not say who the owner is: unavailable")
+    assert town.asked("U0GRACE") == []
+
+
 def test_who_has_left_is_not_asked(town: Town) -> None:
     town.add_person("U0GONE", "gone", active=False)
     digest = town.alert(owner="gone")

@@ -94,6 +94,7 @@ class Chat:
         self.shown: dict[str, Shown] = {}
         self.unreachable: set[str] = set()
         self.newcomers: dict[str, str] = {}
+        self.cannot_look_up: str | None = None
         """Handle → chat id of people whom the directory learns of when it is asked."""
         self.away = False
         """Nothing is taken from the queue."""
@@ -142,7 +143,7 @@ class Chat:
         chat_id = self.newcomers.get(message.handle)
         if chat_id is not None and chat_id not in [row.chat_id for row in self._town.rows(PersonRow)]:
             self._town.add_person(chat_id, message.handle)
-        self._town.tell(PersonLookedUp(handle=message.handle, person_id=chat_id))
+        self._town.tell(PersonLookedUp(handle=message.handle, person_id=chat_id, error=self.cannot_look_up))
 
     def remember(self, other: Chat) -> None:
         """Take over what the chat system showed to the town before a restart."""

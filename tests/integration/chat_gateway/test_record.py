@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -159,6 +160,15 @@ def test_a_look_up_is_kept_as_a_row(record: Record, one: Deliveries, two: Delive
     assert (job.kind, job.handle, job.content) == ("look_up", "x" * 255, None)
 
 
+def test_a_look_up_that_failed_is_not_told_as_nobody(record: Record, one: Deliveries) -> None:
+    job = job_of(Envelope("l1", LookUpPerson(handle="alice"), None, None), record.clock.now())
+    record.add(one, job)
+    record.run(lambda work: one.complete(work, [Outcome(job, work.now, error="unavailable")]))
+    with record.engine.connect() as connection:
+        body = connection.execute(select(OutboxRow.body)).scalar_one()
+    assert json.loads(body) == {"handle": "alice", "error": "unavailable"}
+
+
 def test_people_are_inserted_updated_and_left(record: Record) -> None:
     bob = Person("U2", "bob", None, "Bob", None, None, active=True)
     record.run(lambda work: store(work, [ALICE, bob]))
@@ -210,5 +220,5 @@ def test_every_message_of_the_gateway_decodes(record: Record, memory_bus: KombuB
     consumer = memory_bus.consume(["securitybot.dispatcher"], prefetch=10)
     record.run(lambda work: one.complete(work, [Outcome(look_up, work.now)]))
     [delivery] = consumer.take(10, timeout=5)
-    assert codec.decode(delivery).message.model_dump() == {"handle": "nobody", "person_id": None}
+    assert codec.decode(delivery).message.model_dump() == {"handle": "nobody", "person_id": None, "error": None}
     consumer.close()
