@@ -55,4 +55,4 @@ compose-test:  ## The stack in containers: up, killed, scaled, restored (minutes
 	@SECURITYBOT_TEST_COMPOSE=1 .venv/bin/pytest tests/compose --durations=0 --timeout 600
 
 clean:  ## Remove what make made
-	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

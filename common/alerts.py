@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict
 
 from common.ids import derived_id
 
-HASH_PATTERN = r"^[0-9a-f]{64}$"
-
 
 class Severity(StrEnum):
     LOW = "low"

@@ -136,10 +136,6 @@ class Process:
         assert self._http is not None
         return self._http.address
 
-    def ask_to_stop(self) -> None:
-        """Let `run` return (thread-safe)."""
-        self._stopping.set()
-
     def stop(self) -> None:
         """Stop every runnable, then the HTTP server, then the connections; under 10 s."""
         self._stopping.set()

@@ -34,7 +34,8 @@ INTRODUCTION = """\
 *Generated from the models that check it: `make docs` writes this page anew.*
 
 Two things are configured. **Settings** are environment variables: addresses, secrets, which adapter. **YAML files** say
-how the bot behaves; they are checked at start, and every mistake of every file is told at once, with its place.
+how the bot behaves; each service checks its own at start and tells every mistake with its place, `securitybot check`
+those of all.
 """
 
 SETTINGS = f"""\

@@ -56,6 +56,8 @@ def schema_problem(connection: Connection) -> str | None:
 def migrate(engine: Engine) -> tuple[str | None, str]:
     """Run every migration that is missing. Revisions are numbers (`0001`), so that they have an order.
 
+    A schema of a later release is left as it is: going back to an earlier release must not fail.
+
     Returns:
         The revision before and after.
 
@@ -65,7 +67,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     with translated_errors(), engine.connect() as connection:
         before = current_revision(connection)
         connection.rollback()
-        if before == newest_revision():
+        if before is not None and before >= newest_revision():  # a newer one serves this release too
             return before, before
         from alembic import command  # noqa: PLC0415 - see above
 
@@ -81,7 +83,7 @@ def create_or_migrate(engine: Engine) -> None:
 
     That spares the half second that Alembic takes to load; the migrations' tests check that both give the same schema.
     """
-    with engine.begin() as connection:
+    with translated_errors(), engine.begin() as connection:
         if current_revision(connection) is None:
             SCHEMA.create_all(connection)
             connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))

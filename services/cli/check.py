@@ -26,22 +26,46 @@ WIDTH = 16
 @click.command()
 @click.pass_context
 def check(context: click.Context) -> None:
-    """Check settings, broker, database, chat and second factor: one line each, exit 1 if one is not well.
+    """Check settings and YAML files, broker, database, chat and second factor: a line each, exit 1 if one is not well.
 
     Rights at broker and in the database are checked for the service whose user the settings name (as
-    `securitybot bootstrap` makes them), otherwise for all services. Nothing is changed, and nobody is told anything.
+    `securitybot bootstrap` makes them), otherwise for all services. Queues that are missing are declared, as every
+    service does; nothing else is changed, and nobody is told anything.
 
     \b
     securitybot check && securitybot run all
     """
     try:
         settings = read_settings()
+        _read_files(settings)
     except ConfigurationError as error:
         for line in error.problems:
             _tell("settings", line)
         context.exit(1)
     well = [_tell(name, problem) for name, problem in _everything(settings)]
     context.exit(0 if all(well) else 1)
+
+
+def _read_files(settings: Settings) -> None:
+    """Raise `ConfigurationError` with every mistake of every YAML file."""
+    from common.yaml_files import load_yaml
+    from services.console.teams import Teams
+    from services.dispatcher.configuration import load_configuration
+    from services.ingest.sources import Sources
+
+    folder = settings.config_dir
+    problems: list[str] = []
+    for read in (
+        lambda: load_configuration(folder, second_factor=True, reporting_channel=None),
+        lambda: load_yaml(folder / "sources.yaml", Sources, optional=True),
+        lambda: load_yaml(folder / "teams.yaml", Teams, optional=True),
+    ):
+        try:
+            read()
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(*problems)
 
 
 def _everything(settings: Settings) -> Results:

@@ -7,6 +7,7 @@ in the record, and what was not yet handled in its outbox.
 from __future__ import annotations
 
 import getpass
+import io
 import os
 import queue
 import re
@@ -21,11 +22,13 @@ import click
 from sqlalchemy import select
 
 from common.alert_publication import prepare
+from common.errors import ConfigurationError
 from common.ids import new_id
 from common.local_chat import local_reply
 from common.logs import configure_logging
 from common.records.migrate import create_or_migrate
-from common.records.tables import AlertRow, ConversationRow, HistoryRow
+from common.records.queries import list_silences
+from common.records.tables import AlertRow, ConversationRow, HistoryRow, IgnoredRow
 from common.service import Process, Runtime, open_runtime
 from common.settings import SHARED_HTTP_PORT, Settings, load_settings
 from services.cli.output import print_table
@@ -40,6 +43,9 @@ QUIET_SECONDS = 0.4
 PATIENCE_SECONDS = 15.0
 """How long a script waits for the bot to say anything."""
 CHANNEL = "security-team"
+QUIT = ("quit", "exit")
+TITLES = ("sudo on db-7", "log-in from a new country", "new ssh key on db-7")
+"""Of the first alert: the first that its person has not just confirmed, which would mute it for a day."""
 ALERTS = AlertRow.__table__
 
 
@@ -63,7 +69,17 @@ def run_demo() -> int:
 
 
 def _demo_settings(settings: Settings) -> Settings:
-    """Keep what the user set for database, configuration and logs; the rest is what makes it a demo."""
+    """Keep what the user set for database, configuration and logs; the rest is what makes it a demo.
+
+    Raises:
+        ConfigurationError: the database is no file. On its memory bus the demo would lose what waits in the outbox of a
+            real installation, and it signs in whoever is at this machine.
+    """
+    if not settings.database_url.get_secret_value().startswith("sqlite"):
+        raise ConfigurationError(
+            "SECURITYBOT_DATABASE_URL is set to a server's: the demo works on a file of its own, so leave it out, or "
+            "set it to sqlite:///demo.db"
+        )
     return settings.model_copy(
         update={
             "amqp_url": type(settings.amqp_url)("memory://"),
@@ -99,7 +115,8 @@ class Demo:
     def run(self) -> None:
         """Greet, ask, and go on until the input ends."""
         click.echo(f"securitybot demo: you are {self._person}. Answer in words, or with a button's number; `test` asks")
-        click.echo("for another alert, `help` shows more, `quit` or Ctrl-C ends. The record is in the database file.")
+        click.echo("for another alert, `help` shows more, `quit` or Ctrl-C ends.")
+        click.echo(f"The record is in {self._runtime.engine.url.database}; without that file everything starts afresh.")
         click.echo(f"The same in a browser, with the security team's side: {self._address}")
         self._begin()
         threading.Thread(target=self._read_lines, name="terminal", daemon=True).start()
@@ -116,13 +133,17 @@ class Demo:
             self._settled.update(resolved)
             talk = Conversation.model_validate(state) if state else None
             waiting = connection.scalar(select(ALERTS.c.id).where(ALERTS.c.resolution.is_(None)).limit(1))
+            muted = list_silences(
+                connection, IgnoredRow, self._runtime.clock.now(), ended=False, limit=len(TITLES), owner=self._person
+            )
+            title = next((title for title in TITLES if title not in [row["title"] for row in muted]), TITLES[0])
             self._chat.skip_old(connection, talk.question.sequence if talk and talk.question else None)
         if waiting is not None:
             click.echo("(going on where we were)")
             return
         alert = {
             "owner": self._person,
-            "title": "sudo on db-7",
+            "title": title,
             "description": f"{self._person} opened a root shell on db-7",
             "reason": "TTY=pts/3 ; PWD=/home ; USER=root ; COMMAND=/bin/bash",
             "event_time": self._runtime.clock.now().isoformat(),
@@ -139,7 +160,7 @@ class Demo:
                 line = self._typed.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 continue
-            if line is None or line.strip().casefold() in ("quit", "exit"):
+            if line is None or line.strip().casefold() in QUIT:
                 return
             self._say(line)
 
@@ -148,7 +169,7 @@ class Demo:
     def _follow_script(self) -> None:
         """Say a line each time the bot has had its say; at the end of the input, show what came of it."""
         self._wait_until_said()
-        while (line := self._typed.get()) is not None:
+        while (line := self._typed.get()) is not None and line.strip().casefold() not in QUIT:
             if line.strip():
                 click.echo(f"you: {line.strip()}")
                 self._say(line)
@@ -165,6 +186,8 @@ class Demo:
     # --- both ---------------------------------------------------------------------------------------------------------
 
     def _read_lines(self) -> None:
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")
         for line in sys.stdin:
             self._typed.put(line)
         self._typed.put(None)
@@ -180,9 +203,10 @@ class Demo:
         with self._runtime.engine.connect() as connection:
             lines = list(self._chat.news(connection))
             verdicts = connection.execute(select(ALERTS).where(ALERTS.c.resolution.is_not(None))).all()
-        for line in lines:
+        for line, for_the_person in lines:
             click.echo(line)
-            self._shown_at = time.monotonic()
+            if for_the_person:
+                self._shown_at = time.monotonic()
         new = [row for row in verdicts if row.hash not in self._settled]
         if new and not lines:  # the bot's own words come first
             for row in new:

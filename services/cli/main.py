@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from common.errors import ConfigurationError, SecuritybotError
+from common.errors import BusUnavailable, ConfigurationError, DatabaseUnavailable, SecuritybotError
 from services.cli.alerts import alerts
 from services.cli.analysts import analysts
 from services.cli.bootstrap import bootstrap
@@ -38,6 +38,8 @@ class CommandLine(click.Group):
     ) -> Any:
         """Run and exit; without `standalone_mode` the exit code is returned."""
         try:
+            for argument in sys.argv[1:] if args is None else args:
+                _check_text(argument)
             code = super().main(args, prog_name or "securitybot", complete_var, standalone_mode=False, **extra)
         except (click.ClickException, SecuritybotError, click.Abort, KeyboardInterrupt, BrokenPipeError) as error:
             code = _told(error)
@@ -45,6 +47,13 @@ class CommandLine(click.Group):
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+def _check_text(argument: str) -> None:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        raise click.UsageError(f"the argument {argument.encode(errors='surrogateescape')!r} is not UTF-8") from None
 
 
 def _told(error: BaseException) -> int:
@@ -61,6 +70,10 @@ def _told(error: BaseException) -> int:
             return USAGE
         case BrokenPipeError():
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the rest is written nowhere at exit
+        case DatabaseUnavailable():
+            _tell(f"{error}; is the database up, and is SECURITYBOT_DATABASE_URL right?")
+        case BusUnavailable():
+            _tell(f"{error}; is the broker up, and is SECURITYBOT_AMQP_URL right?")
         case SecuritybotError():
             _tell(str(error))
         case _:

@@ -50,7 +50,7 @@ def list_(state: str, limit: int, as_json: bool) -> None:
 
 
 @quarantine.command()
-@click.argument("number", type=int, metavar="ID")
+@click.argument("number", type=click.IntRange(1, 2**63 - 1), metavar="ID")
 @click.option("--raw", is_flag=True, help="Only the body, byte by byte: redirect it, change it, retry with --body.")
 @json_option
 def show(number: int, raw: bool, as_json: bool) -> None:
@@ -79,7 +79,7 @@ def show(number: int, raw: bool, as_json: bool) -> None:
 
 
 @quarantine.command()
-@click.argument("number", type=int, metavar="ID")
+@click.argument("number", type=click.IntRange(1, 2**63 - 1), metavar="ID")
 @click.option(
     "--body", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File with a better body to send."
 )
@@ -100,7 +100,7 @@ def retry(number: int, body: Path | None) -> None:
 
 
 @quarantine.command()
-@click.argument("number", type=int, metavar="ID")
+@click.argument("number", type=click.IntRange(1, 2**63 - 1), metavar="ID")
 @click.option("--note", required=True, help="Why it need not be handled.")
 def drop(number: int, note: str) -> None:
     """Decide that a quarantined message is not to be handled; it stays in the record.

@@ -56,7 +56,7 @@ def add_ignored(person: str, title: str, length: timedelta, reason: str) -> None
 
 
 @ignored.command("lift")
-@click.argument("number", type=int, metavar="ID")
+@click.argument("number", type=click.IntRange(1, 2**63 - 1), metavar="ID")
 def lift_ignored(number: int) -> None:
     """End an entry of `ignored list` now.
 
@@ -103,7 +103,7 @@ def add_blacklist(person: str, length: timedelta, reason: str) -> None:
 
 
 @blacklist.command("lift")
-@click.argument("number", type=int, metavar="ID")
+@click.argument("number", type=click.IntRange(1, 2**63 - 1), metavar="ID")
 def lift_blacklist(number: int) -> None:
     """End an entry of `blacklist list` now.
 

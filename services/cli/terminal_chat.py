@@ -36,6 +36,8 @@ class TerminalChat:
     _buttons: Mapping[str, str] = field(default_factory=dict)
     """What can be typed instead of a click (number, action, label) → action."""
     _subject: str | None = None
+    _card: str | None = None
+    """The message with those buttons."""
 
     def skip_old(self, connection: Connection, first_shown: int | None) -> None:
         """Show only what comes from `first_shown` on (a sequence; None: only what is new)."""
@@ -46,8 +48,8 @@ class TerminalChat:
             elif first_shown is None or row.sequence < first_shown:
                 self._after = max(self._after, row.sequence)
 
-    def news(self, connection: Connection) -> Iterator[str]:
-        """Yield the text of every message delivered since the last call."""
+    def news(self, connection: Connection) -> Iterator[tuple[str, bool]]:
+        """Yield the text of every message delivered since the last call, and whether it is for the person."""
         mine = (DELIVERIES.c.recipient_id == self.person_id) & (DELIVERIES.c.sequence > self._after)
         reports = (DELIVERIES.c.recipient_id == self.channel) & DELIVERIES.c.message_id.not_in(self._reported)
         rows = connection.execute(
@@ -59,18 +61,33 @@ class TerminalChat:
             content = ChatContent.model_validate(row.content)
             if row.recipient_kind == "channel":
                 self._reported.add(row.message_id)
-                yield f"  [#{self.channel}] " + visible(content.summary)
+                yield f"  [#{self.channel}] " + visible(content.summary), False
             else:
                 self._after = max(self._after, row.sequence)
-                yield from self._message(content)
+                for line in self._message(row.message_id, content):
+                    yield line, True
+        self._forget_answered(connection)
 
     def read(self, line: str) -> Line:
         """Return what the person means: the number or label of a button is a click, everything else is typed."""
         typed = line.strip()
         action = self._buttons.get(typed.casefold())
-        return Line(action=action, subject=self._subject) if action else Line(text=typed)
+        if action is None:
+            return Line(text=typed)
+        self._buttons = {}
+        return Line(action=action, subject=self._subject)
 
-    def _message(self, content: ChatContent) -> Iterator[str]:
+    def _forget_answered(self, connection: Connection) -> None:
+        """A card that was answered in words has no buttons any more."""
+        if not self._buttons or self._card is None:
+            return
+        updates = connection.scalars(
+            select(DELIVERIES.c.content).where(DELIVERIES.c.target == self._card, DELIVERIES.c.state == "sent")
+        )
+        if any(not ChatContent.model_validate(content).buttons for content in updates):
+            self._buttons = {}
+
+    def _message(self, message_id: str, content: ChatContent) -> Iterator[str]:
         yield ""
         prefix = "securitybot: "
         for text in (line for part in content.parts for line in _lines(part)):
@@ -80,7 +97,7 @@ class TerminalChat:
             return
         numbered = list(enumerate(content.buttons, 1))
         yield " " * 13 + "  ".join(f"[{number}] {visible(button.label)}" for number, button in numbered)
-        self._subject = content.subject
+        self._subject, self._card = content.subject, message_id
         self._buttons = {str(number): button.action for number, button in numbered} | {
             name.casefold(): button.action
             for button in content.buttons

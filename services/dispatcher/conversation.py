@@ -90,6 +90,7 @@ def _typed(turn: Turn, command: ChatCommand, at: datetime) -> None:
     proof = turn.talk.proof
     match command.meaning:
         case Meaning.YES | Meaning.NO if proof is not None and proof.request_id is None:
+            _keep_why(turn, command.rest)
             proving.answer_offer(turn, proof, accepted=command.meaning is Meaning.YES)
         case Meaning.YES | Meaning.NO | Meaning.NOT_SURE | Meaning.WRONG_PERSON:
             _answer_in_words(turn, command, at)
@@ -107,6 +108,13 @@ def _typed(turn: Turn, command: ChatCommand, at: datetime) -> None:
             _silence(turn, command)
         case Meaning.UNKNOWN:
             _not_understood(turn)
+
+
+def _keep_why(turn: Turn, why: str) -> None:
+    """Words beside the answer to an offered push are the reason that was not given before."""
+    question = turn.talk.question
+    if question is not None and question.answered_at is not None and not question.comment:
+        turn.set_question(question, comment=why)
 
 
 def _clicked(turn: Turn, click: Clicked) -> None:

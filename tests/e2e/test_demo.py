@@ -88,6 +88,24 @@ def test_a_scripted_conversation_ends_in_the_recorded_outcome(tmp_path: Path) ->
     assert verdicts(tmp_path) == ["confirmed"]
 
 
+def test_what_was_settled_leaves_no_buttons_behind(tmp_path: Path) -> None:
+    """`no` answers the question, not a push that is over; `1` is no click on a card that is answered."""
+    shown = scripted(tmp_path, "ignore current 1h", "yes", "approve", "no", "1", "quit", "not read any more")
+    assert re.search(r"resolution\s+denied\b", shown)
+    assert "I did not understand that" in shown
+    assert "not read any more" not in shown
+    assert verdicts(tmp_path) == ["denied"]
+
+
+def test_started_again_after_a_confirmed_alert_it_asks_about_another(tmp_path: Path) -> None:
+    scripted(tmp_path, "yes", "yes, patching", "1")
+    shown = scripted(tmp_path, "no")
+    assert "log-in from a new country" in shown
+    assert verdicts(tmp_path) == ["confirmed", "denied"]
+    with sqlite3.connect(tmp_path / "securitybot.db") as record:
+        assert record.execute("SELECT comment FROM alerts ORDER BY id").fetchall()[0] == ("patching",)
+
+
 def test_killed_and_started_again_it_goes_on_where_it_was(tmp_path: Path) -> None:
     demo = subprocess.Popen(
         [SCRIPT, "demo"], env=environment(), cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from alembic import command
@@ -13,7 +13,7 @@ from sqlalchemy import Engine, inspect, text
 
 from common.errors import DatabaseUnavailable
 from common.records.database import create_database
-from common.records.migrate import alembic_config, create_or_migrate, migrate, newest_revision
+from common.records.migrate import alembic_config, create_or_migrate, migrate, newest_revision, schema_problem
 from common.records.schema import SCHEMA
 
 
@@ -50,6 +50,17 @@ def test_created_at_once_from_the_models_is_the_same_schema(empty: Engine) -> No
 
     assert differences(empty) == []
     assert migrate(empty) == (newest_revision(), newest_revision())
+
+
+@pytest.mark.parametrize("bring", [migrate, create_or_migrate])
+def test_a_schema_of_a_later_release_is_left_as_it_is(empty: Engine, bring: Callable[[Engine], object]) -> None:
+    migrate(empty)
+    with empty.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
+    bring(empty)
+    with empty.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0999"
+        assert schema_problem(connection) is None
 
 
 def test_a_database_of_an_older_release_is_migrated_not_created_again(empty: Engine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import click
 import pytest
 
+from common.settings import SHIPPED_CONFIG
 from services.cli import run as run_module
 from services.cli.main import cli
 from tests.integration.cli.conftest import CommandLine
@@ -75,7 +77,22 @@ def test_every_wrong_setting_is_one_line_and_no_secret_is_shown(
 
 def test_a_database_that_is_away_is_one_line_and_exit_1(line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECURITYBOT_DATABASE_URL", "sqlite:////no/such/folder/x.db")
-    assert "unable to open database file" in line.refused("alerts", "list")
+    told = line.refused("alerts", "list")
+    assert "unable to open database file" in told
+    assert "is SECURITYBOT_DATABASE_URL right?" in told
+
+
+def test_the_demo_leaves_a_servers_record_alone(line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECURITYBOT_DATABASE_URL", "mysql+pymysql://bot:geheim@db.example.com/securitybot")
+    told = line.refused("demo", code=2)
+    assert "the demo works on a file of its own" in told
+    assert "geheim" not in told
+
+
+def test_odd_arguments_are_mistakes_in_the_usage(line: CommandLine) -> None:
+    assert "is not UTF-8" in line.refused("people", "list", "\udcff", code=2)
+    assert "'ID'" in line.refused("quarantine", "show", "9" * 20, code=2)
+    assert "'ID'" in line.refused("blacklist", "lift", "0", code=2)
 
 
 def test_an_unknown_command_points_to_the_help(line: CommandLine) -> None:
@@ -128,6 +145,21 @@ def test_check_stops_at_settings_that_are_wrong(line: CommandLine, monkeypatch: 
     result = line.run("check")
     assert result.exit_code == 1
     assert [text.split()[:2] for text in result.stdout.splitlines()] == [["settings", "failed"]] * 2
+
+
+def test_check_reads_the_files_of_every_service(
+    line: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "config"
+    shutil.copytree(SHIPPED_CONFIG, folder)
+    for name in ("policies", "sources", "teams", "owners"):
+        (folder / f"{name}.yaml").write_text("nonsense: 1\n")
+    monkeypatch.setenv("SECURITYBOT_CONFIG_DIR", str(folder))
+    result = line.run("check")
+    assert result.exit_code == 1
+    failed = [text for text in result.stdout.splitlines() if text.startswith("settings")]
+    assert all(any(f"{name}.yaml" in text for text in failed) for name in ("policies", "sources", "teams", "owners"))
+    assert all("nonsense" in text for text in failed)
 
 
 def test_check_names_the_keys_that_the_chat_needs(line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
