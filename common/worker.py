@@ -88,7 +88,7 @@ class Tick:
     run: Callable[[UnitOfWork], object]
     yields: float = 0.0
     """For how many seconds it lets messages go first that wait in the queue: an answer that waits there, because this
-    service was away or is busy, came before the deadline that is due now."""
+    service or the broker was away or is busy, came before the deadline that is due now."""
 
 
 @dataclass(slots=True)
@@ -251,7 +251,7 @@ class Worker(Generic[M]):
             self._transactions.republish()
         for due in self._due:
             if due.at <= time.monotonic() and not self._stopping.is_set():
-                if busy and time.monotonic() < due.at + due.yields:
+                if time.monotonic() < due.at + due.yields and (busy or self._bus.problem() is not None):
                     continue
                 self._patiently(due.run, tries=1)
                 due.at = time.monotonic() + due.every
