@@ -165,6 +165,8 @@ class ReplyReceived(Message):
     """The button's action; None for typed text."""
     subject: str | None = None
     """`ChatContent.subject` of the message whose button was clicked. Comes from outside: compare, do not trust."""
+    thread: str | None = None
+    """Under which message it was typed, as the chat system calls that one; None: under none."""
     received_at: datetime
 
 

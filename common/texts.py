@@ -113,7 +113,7 @@ class Texts(BaseModel):
     not_understood: _Plain
     not_understood_question: _Title
     not_understood_offer: _Plain
-    said_before_question: _Title
+    meant_for_another: _Title
     nothing_to_answer: _Plain
 
     # the reporting channel

@@ -65,8 +65,8 @@ def _take(turn: Turn, event: Event) -> None:  # noqa: C901 - one line a kind of 
     match event:
         case AlertsArrived():
             questions.arrived(turn, event)
-        case Typed(command, at):
-            _typed(turn, command, at)
+        case Typed():
+            _typed(turn, event)
         case Clicked():
             _clicked(turn, event)
         case MessageDelivered(message_id, at):
@@ -86,14 +86,16 @@ def _take(turn: Turn, event: Event) -> None:  # noqa: C901 - one line a kind of 
             turn.set(pushes_stopped_at=None)
 
 
-def _typed(turn: Turn, command: ChatCommand, at: datetime) -> None:
-    proof = turn.talk.proof
+def _typed(turn: Turn, typed: Typed) -> None:  # noqa: C901 - one line a command
+    proof, command = turn.talk.proof, typed.command
     match command.meaning:
+        case Meaning.YES | Meaning.NO | Meaning.NOT_SURE | Meaning.WRONG_PERSON if _meant_for_another(turn, typed):
+            _not_meant_for_this(turn)
         case Meaning.YES | Meaning.NO if proof is not None and proof.request_id is None:
             _keep_why(turn, command.rest)
             proving.answer_offer(turn, proof, accepted=command.meaning is Meaning.YES)
         case Meaning.YES | Meaning.NO | Meaning.NOT_SURE | Meaning.WRONG_PERSON:
-            _answer_in_words(turn, command, at)
+            _answer(turn, command.meaning, command.rest)
         case Meaning.HI:
             turn.tell("hello")
         case Meaning.HELP:
@@ -108,6 +110,23 @@ def _typed(turn: Turn, command: ChatCommand, at: datetime) -> None:
             _silence(turn, command)
         case Meaning.UNKNOWN:
             _not_understood(turn)
+
+
+def _meant_for_another(turn: Turn, typed: Typed) -> bool:
+    """Words carry no subject: what was written before the question was asked, or under an older one, is not for it."""
+    question, proof = turn.talk.question, turn.talk.proof
+    if question is None:
+        return False
+    if typed.under is not None:
+        return typed.under not in (question.message_id, proof.message_id if proof else None)
+    return question.asked_at - SAID_BEFORE < typed.at < question.asked_at
+
+
+def _not_meant_for_this(turn: Turn) -> None:
+    question = turn.talk.question
+    assert question is not None
+    turn.tell("meant_for_another", title=question.first.title)
+    turn.decide(Note("answer_ignored", {"cause": "written before the question, or under an older one"}, refused=True))
 
 
 def _keep_why(turn: Turn, why: str) -> None:
@@ -128,16 +147,6 @@ def _clicked(turn: Turn, click: Clicked) -> None:
         turn.decide(
             Note("click_ignored", {"click": click.action[:64], "subject": (click.subject or "")[:64]}, refused=True)
         )
-
-
-def _answer_in_words(turn: Turn, command: ChatCommand, at: datetime) -> None:
-    """Words carry no subject: what was written before the question was asked was meant for another."""
-    question = turn.talk.question
-    if question is not None and question.asked_at - SAID_BEFORE < at < question.asked_at:
-        turn.tell("said_before_question", title=question.first.title)
-        turn.decide(Note("answer_ignored", {"cause": "written before the question"}, refused=True))
-    else:
-        _answer(turn, command.meaning, command.rest)
 
 
 def _answer(turn: Turn, meaning: Meaning, comment: str) -> None:

@@ -29,6 +29,8 @@ class Typed:
     command: ChatCommand
     at: datetime
     """By the chat system's clock."""
+    under: str | None = None
+    """The message in whose thread it stands; None: in none of ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,17 @@ class Desk:
         """Tell whether the person is not asked about anything now."""
         return any(s.title is None for s in self._silences.get(person_id, ()))
 
+    def shown_as(self, person_id: str, posted_as: str) -> str | None:
+        """Return the id of the message to the person that the chat system calls `posted_as`; None: none of ours."""
+        found: str | None = self.work.connection.scalar(
+            select(DELIVERIES.c.message_id)
+            .where(
+                DELIVERIES.c.recipient_id == person_id, DELIVERIES.c.kind == "send", DELIVERIES.c.posted_as == posted_as
+            )
+            .limit(1)
+        )  # fmt: skip
+        return found
+
     def delivered_at(self, message_ids: Sequence[str]) -> dict[str, datetime]:
         """Return when these chat messages reached their person; those that did not are left out."""
         rows = self.work.connection.execute(

@@ -128,7 +128,9 @@ class DispatcherHandler:
         known = reply.action in ACTIONS or reply.action is None
         metrics.REPLIES.labels((reply.action or "typed") if known else "unknown").inc()
         if reply.action is None:
-            secretary.tell_of(reply.person_id, Typed(parse(reply.text, self._config.commands), reply.received_at))
+            under = secretary.desk.shown_as(reply.person_id, reply.thread) if reply.thread else None
+            command = parse(reply.text, self._config.commands)
+            secretary.tell_of(reply.person_id, Typed(command, reply.received_at, under))
         else:
             secretary.tell_of(reply.person_id, Clicked(reply.action, reply.subject, reply.text))
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from common.alerts import Resolution
-from common.messages import AuthResult
+from common.messages import AuthResult, ReplyReceived
+from common.records.tables import ChatDeliveryRow
 from services.dispatcher.policies import Policies
 from tests.flow.conftest import Build, both
 from tests.flow.town import ALICE, CHANNEL, Town, configuration
@@ -93,6 +94,19 @@ def test_the_answers_time_is_when_it_was_given_not_when_it_was_proved(town: Town
     town.phones.answer(AuthResult.APPROVED)
     row = town.row(digest)
     assert (row.resolution, row.responded_at, row.resolved_at) == ("confirmed", said_at, town.clock.now())
+
+
+def test_an_answer_in_the_thread_of_an_older_card_is_not_for_the_open_question(town: Town) -> None:
+    first = town.alert()
+    town.says(ALICE, "no")
+    town.change(ChatDeliveryRow, posted_as="170.000100")
+    second = town.alert(title="new ssh key")
+    town.tell(ReplyReceived(person_id=ALICE, text="no", thread="170.000100", received_at=town.clock.now()))
+    town.settle()
+    assert "That was not about “new ssh key”" in town.told(ALICE)[-1]
+    town.tell(ReplyReceived(person_id=ALICE, text="no", thread="unknown", received_at=town.clock.now()))
+    town.settle()
+    assert [town.row(digest).resolution for digest in (first, second)] == ["denied", "denied"]
 
 
 def check_end(town: Town, digest: str, resolution: Resolution, **expected: Any) -> None:

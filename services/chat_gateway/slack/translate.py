@@ -127,7 +127,8 @@ def _message(body: Mapping[str, Any], inner: Mapping[str, Any], own: Own, now: d
     text = plain(_text(inner, "text", 4 * MOST_TEXT)).strip()[:MOST_TEXT]
     if not text:
         return Ignored("no words")
-    reply = ReplyReceived(person_id=who, text=text, received_at=_moment(inner.get("ts"), now))
+    thread = _text(inner, "thread_ts", MOST_ID) or None
+    reply = ReplyReceived(person_id=who, text=text, thread=thread, received_at=_moment(inner.get("ts"), now))
     return Reply(derived_id("slack", "event", event_id), reply)
 
 

@@ -74,6 +74,11 @@ def test_a_persons_direct_message_is_a_reply_by_that_person() -> None:
     assert message.received_at == datetime(2026, 3, 3, 11, 56, 40, 100, tzinfo=UTC)
 
 
+def test_words_in_a_thread_say_under_which_message() -> None:
+    assert reply(event(a_message(), OWN, NOW)).message.thread is None
+    assert reply(event(a_message(thread_ts="170.000100"), OWN, NOW)).message.thread == "170.000100"
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [

@@ -116,9 +116,25 @@ def test_words_from_before_the_question_answer_nothing() -> None:
     asked_at = world.question.asked_at
     world.happen(Typed(ChatCommand(Meaning.NO, "it was not me"), asked_at - timedelta(seconds=5)))
     assert world.question.answered_at is None
-    assert world.told()[-1:] == ["said_before_question"]
+    assert world.told()[-1:] == ["meant_for_another"]
     world.happen(Typed(ChatCommand(Meaning.NO, "it was not me"), asked_at))
     assert world.verdict().resolution is Resolution.DENIED
+
+
+def test_words_under_an_older_card_answer_nothing_and_those_under_this_one_do() -> None:
+    world = Story()
+    world.alert()
+    older = world.question.message_id
+    world.types(Meaning.NO)
+    world.alert("new ssh key")
+    world.happen(Typed(ChatCommand(Meaning.YES), world.now, older))
+    assert (world.told()[-1], world.talk.proof) == ("meant_for_another", None)
+    world.happen(Typed(ChatCommand(Meaning.YES), world.now, world.question.message_id))
+    assert world.offer.purpose is Purpose.ANSWER
+    world.happen(Typed(ChatCommand(Meaning.NO), world.now, older))
+    assert world.talk.proof is not None, "the offered push stands"
+    world.happen(Typed(ChatCommand(Meaning.NO), world.now, world.offer.message_id))
+    assert world.verdict().resolution is Resolution.PROOF_REFUSED
 
 
 def test_words_from_before_any_time_are_taken_for_new() -> None:
