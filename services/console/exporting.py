@@ -62,9 +62,14 @@ def _cells(row: Row) -> list[Any]:
         cells[at] = _TRUTH[cells[at]]
     for at in _STRANGER_AT:
         value = cells[at]
-        if value and value.startswith(_FORMULA):
-            cells[at] = "'" + value
+        if value:
+            cells[at] = plain_cell(value)
     return cells
+
+
+def plain_cell(value: str) -> str:
+    """Return the text of a cell as no spreadsheet runs it."""
+    return f"'{value}" if value.startswith(_FORMULA) else value
 
 
 def iso_time(text: str | None) -> str | None:

@@ -111,8 +111,8 @@ class Oidc:
 
     def _claims(self, answer: dict[str, Any], nonce: str) -> dict[str, Any]:
         metadata = self._provider()
-        keys = KeySet.import_key_set(self._get(metadata["jwks_uri"]))  # type: ignore[arg-type]
         try:
+            keys = _usable_keys(self._get(metadata["jwks_uri"]))
             token = jwt.decode(str(answer.get("id_token", "")), keys, algorithms=ALGORITHMS)
             claims = CodeIDToken(
                 token.claims, token.header,
@@ -121,7 +121,7 @@ class Oidc:
                 {"nonce": nonce, "client_id": self._client.client_id},
             )  # fmt: skip
             claims.validate(leeway=LEEWAY)
-        except (JoseError, ValueError, KeyError) as error:
+        except (JoseError, ValueError, KeyError, TypeError) as error:
             raise Refused("The identity provider's answer cannot be trusted. Tell your administrator.") from error
         return dict(token.claims)
 
@@ -168,6 +168,17 @@ def _take_flow(work: UnitOfWork, state: str) -> Any:
     if flow is None or flow.created_at < work.now - FLOW_WITHIN:
         return None
     return flow
+
+
+def _usable_keys(found: dict[str, Any]) -> KeySet:
+    """Return the provider's keys; one of a kind that nobody here knows does not spoil the others."""
+    keys = []
+    for key in found["keys"]:
+        try:
+            keys += KeySet.import_key_set({"keys": [key]}).keys
+        except (JoseError, ValueError, KeyError, TypeError):
+            continue
+    return KeySet(keys)
 
 
 def _object(response: httpx.Response) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
+from common.errors import DatabaseUnavailable
 from common.records.console_tables import ProgressRow
 from common.unit_of_work import UnitOfWork
 
@@ -22,7 +24,10 @@ class Progress:
             select(ProgressRow.at, ProgressRow.position).where(ProgressRow.name == name).with_for_update()
         ).first()
         if row is None:
-            work.connection.execute(insert(ProgressRow), [{"name": name, "at": BEGINNING, "position": 0}])
+            try:
+                work.connection.execute(insert(ProgressRow), [{"name": name, "at": BEGINNING, "position": 0}])
+            except IntegrityError:
+                raise DatabaseUnavailable("another console began at the same moment") from None
         self.at: datetime = row.at if row else BEGINNING
         self.position: int = row.position if row else 0
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 NO_TEAM = "no team"
 
@@ -13,7 +14,7 @@ class TeamEntry(BaseModel):
     """One team and the owners that belong to it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str
+    name: Annotated[str, Field(min_length=1, max_length=255)]
     """As it is shown."""
     owners: tuple[str, ...]
     """Owners as alerts name them, or chat ids: exact or globs."""

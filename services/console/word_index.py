@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import takewhile
 
 from sqlalchemy import Connection, insert, select
 
@@ -33,14 +34,18 @@ _LAST = "\U0010ffff"
 
 
 def index_more(work: UnitOfWork) -> int:
-    """Index the next alerts that are settled. Returns how many."""
+    """Index the next alerts that are settled. Returns how many.
+
+    It stops at the first that is not, since clocks differ: what it went past would never be found.
+    """
     progress = Progress(work, NAME)
-    rows = work.connection.execute(
-        select(AlertRow.id, AlertRow.title, AlertRow.description, AlertRow.owner)
-        .where(AlertRow.id > progress.position, AlertRow.received_at < work.now - SETTLED_AFTER)
+    following = work.connection.execute(
+        select(AlertRow.id, AlertRow.title, AlertRow.description, AlertRow.owner, AlertRow.received_at)
+        .where(AlertRow.id > progress.position)
         .order_by(AlertRow.id)
         .limit(BATCH)
     ).all()
+    rows = list(takewhile(lambda row: row.received_at < work.now - SETTLED_AFTER, following))
     if not rows:
         return 0
     pairs = sorted((word, row.id) for row in rows for word in words_of(row.title, row.description, row.owner))

@@ -241,20 +241,21 @@ class Desk:
         return set(self.work.connection.scalars(select(ALERTS.c.hash).where(*resolved)))
 
     def unresolved(self, hashes: Sequence[str]) -> list[Row[Any]]:
-        """Return those of the alerts that have no verdict yet."""
+        """Lock and return those of the alerts that have no verdict yet."""
         self.write_alerts()
         wanted = (ALERTS.c.hash.in_(hashes), ALERTS.c.resolution.is_(None))
-        return list(self.work.connection.execute(select(ALERTS).where(*wanted).order_by(ALERTS.c.id)))
+        return list(self.work.connection.execute(select(ALERTS).where(*wanted).order_by(ALERTS.c.id).with_for_update()))
 
     def without_person(self) -> list[Row[Any]]:
-        """Return open alerts whose owner is being looked up."""
+        """Lock and return open alerts whose owner is being looked up: two answers may come for one owner at once."""
         self.write_alerts()
         return list(
             self.work.connection.execute(
                 select(ALERTS)
                 .where(ALERTS.c.person_id.is_(None), ALERTS.c.status == Status.OPEN)
-                .order_by(ALERTS.c.received_at)
+                .order_by(ALERTS.c.id)
                 .limit(1000)
+                .with_for_update()
             )
         )
 

@@ -37,6 +37,8 @@ class FakeProvider:
         self._codes: dict[str, dict[str, str]] = {}
         provider = self
 
+        self.odd_keys: list[dict[str, object]] = []
+
         class Handler(BaseHTTPRequestHandler):
             def log_message(self, *_: Any) -> None: ...
 
@@ -66,7 +68,7 @@ class FakeProvider:
                 "token_endpoint": f"{self.issuer}/token", "jwks_uri": f"{self.issuer}/keys",
             })  # fmt: skip
         elif path == "/keys":
-            _answer(request, 200, {"keys": [self.key.as_dict(private=False)]})
+            _answer(request, 200, {"keys": [*self.odd_keys, self.key.as_dict(private=False)]})
         elif path == "/authorize":
             self._authorize(request, {name: values[0] for name, values in query.items()})
         else:

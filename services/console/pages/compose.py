@@ -8,20 +8,26 @@ from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
+from common.alert_form import parse_rfc3339
 from common.alert_publication import prepare
 from common.alerts import Alert
 from common.bus.port import Publication
 from common.cards import alert_parts, question_card
-from common.errors import BadMessage, BusUnavailable, ChangeRefused
+from common.errors import BadMessage, BusUnavailable, ChangeRefused, Temporary
 from common.ids import new_id
+from common.logs import get_logger
 from common.messages import ChatContent
 from services.console.access import Role
 from services.console.desk import Desk
 from services.console.web import Page, Visit
 
+log = get_logger(__name__)
+
 SOURCE = "custom"
 MOST_OWNERS = 50
 FIELDS = ("owners", "title", "description", "reason", "url", "severity")
+EVENT_TIME = "event_time"
+"""Fixed by the preview, so that what is sent twice (a second click, "try again") is the same alert once more."""
 UTC_ZONE = ZoneInfo("UTC")
 
 
@@ -35,7 +41,7 @@ def show(desk: Desk, visit: Visit) -> Response:
 
 def preview(desk: Desk, visit: Visit) -> Response:
     """Show what will be asked, without asking it."""
-    values = {name: visit.text(name) for name in FIELDS}
+    values = _given(desk, visit)
     try:
         prepared = _prepare(desk, values)
     except ChangeRefused as error:
@@ -46,7 +52,7 @@ def preview(desk: Desk, visit: Visit) -> Response:
 
 def send(desk: Desk, visit: Visit) -> Response:
     """Publish an alert a person, all safe at the broker before anybody is told so."""
-    values = {name: visit.text(name) for name in FIELDS}
+    values = _given(desk, visit)
     try:
         prepared = _prepare(desk, values)
         desk.transactions.publish_now([publication for _, publication in prepared])
@@ -59,7 +65,10 @@ def send(desk: Desk, visit: Visit) -> Response:
         for alert, _ in prepared:
             work.note("published", alert=alert.hash, actor=visit.who.actor, source=alert.source)
 
-    desk.change(note)
+    try:
+        desk.change(note)
+    except Temporary as error:  # the alerts are safe at the broker: nobody is to send them again
+        log.warning("publication_not_noted", alerts=len(prepared), by=visit.who.actor, cause=str(error))
     what = "The alert is" if len(prepared) == 1 else f"{len(prepared)} alerts are"
     return visit.back(f"{what} on the way.", f"/alerts/{prepared[0][0].hash}/sent")
 
@@ -69,6 +78,16 @@ def sent(desk: Desk, visit: Visit) -> Response:
     return desk.page("sent.html", visit.request, visit.who, digest=visit.path("hash"))
 
 
+def _given(desk: Desk, visit: Visit) -> dict[str, str]:
+    """Return what the form holds, with the time of its preview."""
+    time = visit.text(EVENT_TIME)
+    try:
+        parse_rfc3339(time)
+    except ValueError:
+        time = desk.now().isoformat()
+    return {name: visit.text(name) for name in FIELDS} | {EVENT_TIME: time}
+
+
 def _prepare(desk: Desk, values: dict[str, str]) -> list[tuple[Alert, Publication]]:
     owners = list(dict.fromkeys(values["owners"].replace(",", " ").split()))
     if not owners:
@@ -76,10 +95,10 @@ def _prepare(desk: Desk, values: dict[str, str]) -> list[tuple[Alert, Publicatio
     if len(owners) > MOST_OWNERS:
         raise ChangeRefused(f"owners: at most {MOST_OWNERS} at once")
     fields = {name: values[name].strip() for name in FIELDS if name != "owners" and values[name].strip()}
-    now = desk.now()
+    now, previewed = desk.now(), parse_rfc3339(values[EVENT_TIME])
     prepared = []
     for index, owner in enumerate(owners):
-        alert = fields | {"owner": owner, "event_time": (now + timedelta(microseconds=index)).isoformat()}
+        alert = fields | {"owner": owner, EVENT_TIME: (previewed + timedelta(microseconds=index)).isoformat()}
         try:
             prepared.append(prepare(alert, source=SOURCE, message_id=new_id(), received_at=now))
         except BadMessage as error:

@@ -14,6 +14,7 @@ from common.errors import ChangeRefused
 from services.console.charts import columns, curves, rows
 from services.console.counting import GROUP_NAMES, GROUPS, Shares, advice, quantile
 from services.console.desk import Desk
+from services.console.exporting import plain_cell
 from services.console.rendering import duration
 from services.console.rollup import Insight
 from services.console.web import Page, Visit
@@ -65,7 +66,7 @@ def download(desk: Desk, visit: Visit) -> Response:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(table.columns)
-    writer.writerows(table.rows)
+    writer.writerows([plain_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in table.rows)
     headers = {"Content-Disposition": f'attachment; filename="{table.name}.csv"'}
     return Response(buffer.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 

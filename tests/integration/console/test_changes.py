@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert
 
+from common.errors import DatabaseUnavailable
 from common.messages import AllowPushes, ReplyReceived
 from common.records.console_tables import TriageRow
 from common.records.tables import AlertRow, BlacklistRow, IgnoredRow, QuarantineRow
 from common.topology import DISPATCHER_QUEUE, INGEST_QUEUE
 from services.console.access import Role
+from services.console.desk import Desk
 from tests.integration.console.conftest import House
 
 
@@ -146,6 +151,29 @@ def test_a_new_alert_goes_through_the_exchange_like_any_other(house: House) -> N
     ]  # fmt: skip
     assert answer.headers["location"] == f"/alerts/{bodies[0]['hash']}/sent"
     assert [row.actor for row in house.history("published")] == ["analyst:mara"] * 2
+
+
+def test_a_new_alert_that_is_sent_twice_is_the_same_alert(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor = house.visitor()
+    given = {"owners": "alice bob", "title": "check", "description": "Was this you?"}
+    found = re.search(r'name="event_time" value="([^"]+)"', visitor.post("/new/preview", given).text)
+    assert found is not None
+    given |= {"event_time": html.unescape(found[1])}
+    house.clock.advance(timedelta(seconds=9))
+    with monkeypatch.context() as patch:
+        patch.setattr(Desk, "change", raising(DatabaseUnavailable("gone away")))
+        assert visitor.post("/new", given).status_code == 303, "it is sent: nobody is to send it again"
+    visitor.post("/new", given)
+    hashes = [json.loads(delivery.body)["hash"] for delivery in house.published(INGEST_QUEUE.name)]
+    assert len(hashes) == 4
+    assert len(set(hashes)) == 2
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
 
 
 @pytest.mark.parametrize(

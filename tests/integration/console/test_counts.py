@@ -60,15 +60,15 @@ def test_alerts_with_the_same_moment_are_each_counted(each_house: House, monkeyp
 def test_the_pictures_have_their_numbers(house: House) -> None:
     now = house.clock.now()
     for number in range(25):
-        house.alert(number, resolution="confirmed", status="closed", closed_at=now, resolved_at=now, title="sudo",
+        house.alert(number, resolution="confirmed", status="closed", closed_at=now, resolved_at=now, title="=sudo",
                     asked_at=now - timedelta(seconds=60), responded_at=now)  # fmt: skip
     visitor = house.visitor()
     page = visitor.get("/insight").text
     assert "100 % confirmed of 25: tune or drop this detection" in page
     assert 'role="img" aria-label="Alerts a day by what became of them"' in page
     table = list(csv.DictReader(io.StringIO(visitor.get("/insight/by-title.csv").text)))
-    assert table == [{"title": "sudo", "alerts": "25", "confirmed": "25", "unproved": "0", "denied": "0", "silent": "0",
-                      "other": "0"}]  # fmt: skip
+    counts = {"alerts": "25", "confirmed": "25", "unproved": "0", "denied": "0", "silent": "0", "other": "0"}
+    assert table == [{"title": "'=sudo"} | counts]
     days = list(csv.DictReader(io.StringIO(visitor.get("/insight/time-to-answer.csv?days=7").text)))
     assert len(days) == 7
     assert days[-1]["answers"] == "25"

@@ -89,6 +89,11 @@ def test_a_token_signed_with_another_key_is_refused(oidc_house: House, provider:
     assert oidc_house.row(SessionRow) is None
 
 
+def test_a_key_of_an_unknown_kind_does_not_spoil_the_others(oidc_house: House, provider: FakeProvider) -> None:
+    provider.odd_keys = [{"kty": "XYZ"}, {"kty": "EC", "crv": "P-000", "x": "AA", "y": "AA"}, {"kid": "k9"}]
+    assert arrive(oidc_house.browser()).status_code == 303
+
+
 def test_a_way_back_works_once_and_in_the_browser_that_began_it(oidc_house: House) -> None:
     client = oidc_house.browser()
     begun = client.get("/sign-in/oidc")

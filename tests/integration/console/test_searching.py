@@ -123,6 +123,16 @@ def test_an_alert_is_indexed_once_and_only_when_it_is_settled(each_house: House)
     assert each_house.row(WordRow, WordRow.word == "again").alerts == 1
 
 
+def test_an_alert_whose_clock_is_ahead_of_the_next_ones_is_not_passed_over(each_house: House) -> None:
+    now = each_house.clock.now()
+    each_house.alert(1, received_at=now + timedelta(milliseconds=50), description="ahead")
+    each_house.alert(2, received_at=now, description="behind")
+    each_house.clock.advance(timedelta(seconds=30, milliseconds=20))
+    assert each_house.desk.change(index_more) == 0
+    each_house.clock.advance(timedelta(seconds=1))
+    assert each_house.desk.change(index_more) == 2
+
+
 def test_a_search_that_would_take_too_long_stops_and_goes_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(40):
         house.alert(number, description="common", severity="critical" if number == 0 else "low")
