@@ -74,8 +74,9 @@ class Handler(Protocol[M]):
     def handle(self, work: UnitOfWork, batch: Sequence[Received[M]]) -> None:
         """Do all of the batch in `work`.
 
-        It may run again for the same messages after a failure: no side effects but through `work`. Raises `BadMessage`
-        when a message breaks a rule; the batch is then split until that message is alone.
+        It may run again for the same messages after a failure: no side effects but through `work`. While that is
+        hopeful, a message may be one that was handled before: the inbox refuses that transaction at its end. Raises
+        `BadMessage` when a message breaks a rule; the batch is then split until that message is alone.
         """
 
 

@@ -13,6 +13,7 @@ from common.alerts import Status, accepted_id
 from common.errors import Temporary
 from common.logs import get_logger
 from common.messages import AlertAccepted
+from common.records.database import translated_errors
 from common.records.tables import ConversationRow, InboxRow
 from common.unit_of_work import UnitOfWork
 from common.worker import Tick
@@ -36,15 +37,17 @@ UNHANDLED_AFTER = timedelta(minutes=2)
 
 
 @contextmanager
-def _tried(portions: Portions, keys: Sequence[str], now: datetime) -> Iterator[None]:
-    """Tell `portions` how it went. The world's fault is nobody's."""
+def _tried(portions: Portions, keys: Sequence[str], work: UnitOfWork) -> Iterator[None]:
+    """Tell `portions` how it went, what the record says to it included. The world's fault is nobody's."""
     try:
-        yield
+        with translated_errors():
+            yield
+            work.flush()
     except Temporary:
         raise
     except Exception:
         log.warning("deadline_failed", due=len(keys), first=keys[0] if keys else None)  # the worker logs the cause
-        portions.failed(keys, now)
+        portions.failed(keys, work.now)
         raise
     portions.done(len(keys))
 
@@ -75,13 +78,13 @@ class Deadlines:
             .limit(self._talks.size)
             .with_for_update(skip_locked=True)
         ).all()
-        with _tried(self._talks, due, work.now):
+        with _tried(self._talks, due, work):
             self._each(work, [(person_id, None) for person_id in due])
 
     def escalate(self, work: UnitOfWork) -> None:
         """Give every alert a verdict whose time is up, whatever part did not do its work."""
         rows = self._overdue(work, self._alerts, work.now)
-        with _tried(self._alerts, [row.hash for row in rows], work.now):
+        with _tried(self._alerts, [row.hash for row in rows], work):
             if rows:
                 log.warning("watchdog_escalates", alerts=len(rows), first=rows[0].hash)
             self._each(work, sorted({(row.person_id, row.question_id) for row in rows if row.question_id is not None}))
@@ -90,7 +93,7 @@ class Deadlines:
     def escalate_alone(self, work: UnitOfWork) -> None:
         """Give a verdict to alerts at which the watchdog itself fails, whatever their conversation is like."""
         rows = self._overdue(work, self._stuck, work.now - STUCK_AFTER)
-        with _tried(self._stuck, [row.hash for row in rows], work.now):
+        with _tried(self._stuck, [row.hash for row in rows], work):
             if rows:
                 log.error("watchdog_failed", alerts=len(rows), first=rows[0].hash)
             self._give_verdicts(work, rows)

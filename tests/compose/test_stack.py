@@ -149,6 +149,13 @@ def test_a_service_reads_its_own_secrets_and_no_others(stack: Installation) -> N
         assert "Permission denied" in refused.stderr, other
 
 
+@pytest.mark.parametrize(("service", "other_end"), [("chat-gateway", "chat"), ("auth-poller", "auth")])
+def test_a_service_checks_what_it_reaches(stack: Installation, service: str, other_end: str) -> None:
+    checked = [line.split() for line in stack.compose.exec(service, "securitybot", "check").splitlines()]
+    assert {result for _, result in checked} == {"ok"}
+    assert {"settings", "broker", "broker-rights", "database", "database-rights", other_end} <= {n for n, _ in checked}
+
+
 def test_there_is_no_guest_and_a_publisher_may_publish_and_nothing_else(stack: Installation) -> None:
     users = stack.compose.exec("rabbitmq", "rabbitmqctl", "--quiet", "list_users")
     assert "guest" not in users

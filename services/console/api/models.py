@@ -82,7 +82,6 @@ class PageQuery(_Given):
     """A page of a list; `cursor` comes from the `Link` of the page before."""
 
     limit: Annotated[int, Field(ge=1, le=MOST)] = 100
-    cursor: Any = None
 
 
 class BlacklistQuery(PageQuery):

@@ -13,21 +13,19 @@ from common.alert_publication import prepare
 from common.alerts import Alert
 from common.bus.port import Publication
 from common.cards import alert_parts, question_card
-from common.errors import BadMessage, BusUnavailable, ChangeRefused, Temporary
+from common.errors import BadMessage, ChangeRefused
 from common.ids import new_id
-from common.logs import get_logger
 from common.messages import ChatContent
+from common.unit_of_work import UnitOfWork
 from services.console.access import Role
 from services.console.desk import Desk
 from services.console.web import Page, Visit
-
-log = get_logger(__name__)
 
 SOURCE = "custom"
 MOST_OWNERS = 50
 FIELDS = ("owners", "title", "description", "reason", "url", "severity")
 EVENT_TIME = "event_time"
-"""Fixed by the preview, so that what is sent twice (a second click, "try again") is the same alert once more."""
+"""Fixed by the preview, so that what is sent twice (by a second click, say) is the same alert once more."""
 UTC_ZONE = ZoneInfo("UTC")
 
 
@@ -51,24 +49,19 @@ def preview(desk: Desk, visit: Visit) -> Response:
 
 
 def send(desk: Desk, visit: Visit) -> Response:
-    """Publish an alert a person, all safe at the broker before anybody is told so."""
+    """Publish an alert a person and note who did it: all of it or nothing."""
     values = _given(desk, visit)
     try:
         prepared = _prepare(desk, values)
-        desk.transactions.publish_now([publication for _, publication in prepared])
     except ChangeRefused as error:
         return _page(desk, visit, values, problem=str(error))
-    except BusUnavailable as error:
-        return _page(desk, visit, values, problem=f"nothing is known to be sent: {error}; try again")
 
-    def note(work: Any) -> None:
-        for alert, _ in prepared:
+    def publish(work: UnitOfWork) -> None:
+        for alert, publication in prepared:
+            work.publish(publication)
             work.note("published", alert=alert.hash, actor=visit.who.actor, source=alert.source)
 
-    try:
-        desk.change(note)
-    except Temporary as error:  # the alerts are safe at the broker: nobody is to send them again
-        log.warning("publication_not_noted", alerts=len(prepared), by=visit.who.actor, cause=str(error))
+    desk.change(publish)
     what = "The alert is" if len(prepared) == 1 else f"{len(prepared)} alerts are"
     return visit.back(f"{what} on the way.", f"/alerts/{prepared[0][0].hash}/sent")
 

@@ -16,8 +16,8 @@ from common.messages import AllowPushes, ReplyReceived
 from common.records.console_tables import TriageRow
 from common.records.tables import AlertRow, BlacklistRow, IgnoredRow, QuarantineRow
 from common.topology import DISPATCHER_QUEUE, INGEST_QUEUE
+from common.unit_of_work import UnitOfWork
 from services.console.access import Role
-from services.console.desk import Desk
 from tests.integration.console.conftest import House
 
 
@@ -161,9 +161,11 @@ def test_a_new_alert_that_is_sent_twice_is_the_same_alert(house: House, monkeypa
     given |= {"event_time": html.unescape(found[1])}
     house.clock.advance(timedelta(seconds=9))
     with monkeypatch.context() as patch:
-        patch.setattr(Desk, "change", raising(DatabaseUnavailable("gone away")))
-        assert visitor.post("/new", given).status_code == 303, "it is sent: nobody is to send it again"
-    visitor.post("/new", given)
+        patch.setattr(UnitOfWork, "finish", raising(DatabaseUnavailable("gone away")))
+        assert visitor.post("/new", given).status_code == 503
+    assert house.published(INGEST_QUEUE.name) == [], "all of it or nothing"
+    for _ in range(2):
+        assert visitor.post("/new", given).status_code == 303
     hashes = [json.loads(delivery.body)["hash"] for delivery in house.published(INGEST_QUEUE.name)]
     assert len(hashes) == 4
     assert len(set(hashes)) == 2

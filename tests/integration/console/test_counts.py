@@ -6,10 +6,17 @@ import csv
 import io
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
+from common.errors import DatabaseUnavailable
 from common.records.console_tables import ProgressRow, RollupRow
+from common.records.database import create_database
+from common.records.migrate import migrate
+from common.unit_of_work import UnitOfWork
+from services.console.progress import BEGINNING, Progress
 from services.console.rollup import count_more
 from services.console.teams import TeamEntry, Teams
 from tests.integration.console.conftest import House
@@ -89,3 +96,23 @@ def test_an_export_is_the_whole_result(each_house: House, monkeypatch: pytest.Mo
     assert len(some) == 15
     assert some[0].keys() >= {"hash", "context", "reason", "received_at"}
     assert json.loads(visitor.get("/alerts/export.json?owner=nobody").text) == []
+
+
+def test_two_consoles_may_begin_at_the_same_moment(mariadb_url: str) -> None:
+    engine = create_database(mariadb_url)
+    migrate(engine)
+
+    def begin() -> None:
+        with engine.begin() as connection:
+            Progress(UnitOfWork(connection, BEGINNING, "console"), "words")
+
+    def first(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO progress"):
+            event.remove(engine, "before_cursor_execute", first)
+            begin()
+
+    event.listen(engine, "before_cursor_execute", first)
+    with pytest.raises(DatabaseUnavailable, match="another console"):
+        begin()
+    begin()
+    engine.dispose()
