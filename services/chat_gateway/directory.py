@@ -110,6 +110,8 @@ class Directory:
 def store(work: UnitOfWork, people: Iterable[Person]) -> None:
     """Insert newcomers and update who changed. Two replicas may look the same newcomer up at once: both are right."""
     wanted = {person.chat_id: person for person in people}
+    if not wanted:
+        return
     rows = work.connection.execute(select(PersonRow.__table__).where(PersonRow.chat_id.in_(wanted.keys()))).all()
     known = {row.chat_id: row for row in rows}
     changed = [
