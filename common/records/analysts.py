@@ -64,6 +64,12 @@ def list_analysts(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(select(*columns).order_by(AnalystRow.name)).mappings()]
 
 
+def has_account(connection: Connection, name: str) -> bool:
+    """Tell whether somebody has an account of that name, and may use it."""
+    mine = (AnalystRow.name == name, AnalystRow.removed_at.is_(None))
+    return connection.execute(select(AnalystRow.name).where(*mine)).first() is not None
+
+
 def check_password(connection: Connection, name: str, password: str) -> str | None:
     """Return the account's role if the password is right. Takes as long for a name that nobody has."""
     from argon2.exceptions import InvalidHashError, VerificationError  # noqa: PLC0415 - loaded where it is used

@@ -32,9 +32,11 @@ class Gate:
             return Identity(self.demo_name or "demo", Role.ADMIN, "demo", csrf_token(self._demo_secret))
         return identity
 
-    def enter(self, request: Request, response: Response, name: str, role: Role, provider: str) -> None:
-        """Sign somebody in: a new session, and the old one of this browser is over."""
-        token = self.sessions.open(name, role, provider, replaces=_token(request))
+    def enter(  # noqa: PLR0913 - who, as what, by whom vouched for
+        self, request: Request, response: Response, name: str, role: Role, provider: str, *, subject: str | None = None
+    ) -> None:
+        """Sign somebody in: a new session, and the old one of this browser is over. `subject`: see `Sessions.open`."""
+        token = self.sessions.open(name, role, provider, replaces=_token(request), subject=subject)
         response.set_cookie(
             cookie_name(request), token, max_age=int(ABSOLUTE.total_seconds()), path="/", secure=is_secure(request),
             httponly=True, samesite="lax",

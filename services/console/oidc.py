@@ -20,6 +20,7 @@ from joserfc.jwk import KeySet
 from sqlalchemy import delete, select
 
 from common.errors import Temporary
+from common.records.analysts import has_account
 from common.records.console_tables import SignInFlowRow
 from common.transactions import Transactions
 from common.unit_of_work import UnitOfWork
@@ -44,6 +45,8 @@ class Arrival:
     """Somebody whom the provider vouches for."""
 
     name: str
+    subject: str
+    """Who that is for the provider, whatever they are called there today."""
     role: Role
     next_path: str
 
@@ -94,7 +97,8 @@ class Oidc:
         """Return who came back from the provider.
 
         Raises:
-            Refused: the provider said no, the flow is not one of ours, or no group gives a role.
+            Refused: the provider said no, the flow is not one of ours, no group gives a role, or the name is that of
+                somebody with a local account.
             ProviderUnavailable: it cannot be asked.
         """
         flow = self._transactions.run(lambda work: _take_flow(work, shown.get("state", "")))
@@ -107,7 +111,14 @@ class Oidc:
             {"grant_type": "authorization_code", "code": shown["code"], "redirect_uri": callback,
              "code_verifier": flow.verifier},
         )  # fmt: skip
-        return self._arrival(self._claims(answer, flow.nonce), flow.next_path)
+        arrival = self._arrival(self._claims(answer, flow.nonce), flow.next_path)
+        # People may choose that name at many providers, and the history has no other.
+        if self._transactions.run(lambda work: has_account(work.connection, arrival.name.strip().lower())):
+            raise Refused(
+                f"The identity provider calls you {arrival.name}, as somebody with a local account is called. "
+                "Ask your administrator to remove that account, or to have you called otherwise."
+            )
+        return arrival
 
     def _claims(self, answer: dict[str, Any], nonce: str) -> dict[str, Any]:
         metadata = self._provider()
@@ -131,7 +142,7 @@ class Oidc:
         if role is None:
             raise Refused("None of your groups may use this console. Ask your administrator.")
         name = str(claims.get("preferred_username") or claims.get("email") or claims["sub"])
-        return Arrival(name[:MAX_NAME], role, next_path)
+        return Arrival(name[:MAX_NAME], str(claims["sub"]), role, next_path)
 
     def _provider(self) -> dict[str, Any]:
         with self._lock:

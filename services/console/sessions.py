@@ -35,8 +35,14 @@ class Sessions:
         self._transactions = transactions
         self._clock = clock
 
-    def open(self, name: str, role: Role, provider: str, replaces: str | None = None) -> str:
-        """Start a session and return its token, always a new one; the session that it replaces is over."""
+    def open(
+        self, name: str, role: Role, provider: str, replaces: str | None = None, subject: str | None = None
+    ) -> str:
+        """Start a session and return its token, always a new one; the session that it replaces is over.
+
+        `subject` is who that is for an identity provider: names change there, and the history must tell people apart.
+        """
+        vouched = {"subject": subject} if subject else {}
         token = secrets.token_urlsafe(32)
 
         def start(work: UnitOfWork) -> None:
@@ -48,7 +54,7 @@ class Sessions:
                 SessionRow, token_hash=digest(token), analyst=name, role=role.value, provider=provider,
                 created_at=work.now, seen_at=work.now, expires_at=work.now + ABSOLUTE,
             )  # fmt: skip
-            work.note("signed_in", actor=f"analyst:{name}", provider=provider, role=role.value)
+            work.note("signed_in", actor=f"analyst:{name}", provider=provider, role=role.value, **vouched)
 
         self._transactions.run(start)
         return token

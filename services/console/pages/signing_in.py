@@ -105,7 +105,7 @@ def _from_provider(desk: Desk, request: Request) -> Response:
         log.warning("sign_in_not_possible", cause=str(error))
         return _form(desk, request, "/inbox", AWAY, 503)
     response = RedirectResponse(arrival.next_path, status_code=303)
-    desk.gate.enter(request, response, arrival.name, arrival.role, "oidc")
+    desk.gate.enter(request, response, arrival.name, arrival.role, "oidc", subject=arrival.subject)
     response.delete_cookie(FLOW_COOKIE)
     return response
 

@@ -11,7 +11,9 @@ import httpx
 import pytest
 from joserfc.jwk import RSAKey
 
+from common.records.analysts import add_analyst, remove_analyst
 from common.records.console_tables import SessionRow
+from common.records.tables import HistoryRow
 from tests.fakes.oidc import CLIENT_ID, CLIENT_SECRET, FakeProvider
 from tests.integration.console.conftest import House
 
@@ -53,6 +55,29 @@ def test_the_highest_of_the_groups_counts(oidc_house: House, provider: FakeProvi
     provider.claims["groups"] = ["everyone", "soc-leads", "soc", "other"]
     arrive(oidc_house.browser())
     assert oidc_house.row(SessionRow).role == "admin"
+
+
+def test_the_history_tells_who_that_is_for_the_provider(oidc_house: House, provider: FakeProvider) -> None:
+    provider.claims["sub"] = "00u-4711"
+    arrive(oidc_house.browser())
+    signed_in = oidc_house.row(HistoryRow)
+    assert (signed_in.actor, signed_in.detail["subject"]) == ("analyst:mara", "00u-4711")
+
+
+@pytest.mark.parametrize("called", ["mara", "Mara", " mara "])
+def test_nobody_signs_in_under_the_name_of_a_local_account(
+    oidc_house: House, provider: FakeProvider, called: str
+) -> None:
+    add = lambda work: add_analyst(work, "mara", "admin", "correct horse battery", "analyst:root")  # noqa: E731
+    oidc_house.desk.change(add)
+    provider.claims["preferred_username"] = called
+    client = oidc_house.browser()
+    answer = arrive(client)
+    assert answer.status_code == 403
+    assert "local account" in answer.text
+    assert client.get("/inbox").status_code == 303
+    oidc_house.desk.change(lambda work: remove_analyst(work, "mara", "analyst:root"))
+    assert arrive(client).status_code == 303
 
 
 @pytest.mark.parametrize("groups", [[], ["other"], None])
