@@ -7,7 +7,7 @@ demo:  ## The whole bot in this terminal: memory bus, SQLite, local chat, simula
 	@scripts/venv runtime
 	@.venv/bin/securitybot demo
 
-test:  ## Every test, with what they need (RabbitMQ and MariaDB from the system's packages)
+test:  ## Every test but the long ones, with what they need (RabbitMQ and MariaDB from the system's packages)
 	@scripts/venv dev
 	@scripts/test-servers
 	@.venv/bin/pytest -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=90

@@ -35,7 +35,6 @@ from common.records.migrate import migrate
 from common.records.tables import AlertRow
 from common.topology import TOPOLOGY
 from common.transactions import Transactions
-from services.console.clerk import Clerk
 from services.console.finding import LISTED, filtered, order
 from services.console.rollup import count_more
 from services.console.searches import AlertSearch
@@ -168,7 +167,6 @@ def _catch_up(engine: Engine, alerts: int) -> None:
                 bar.update(task, advance=number)
             seconds = time.monotonic() - began
             console.print(f"{name}: {done:,} alerts in {seconds:.0f} s ({done / max(seconds, 0.001):,.0f} a second)")
-    Clerk(transactions, [index_more]).stop()
     bus.close()
 
 

@@ -1,7 +1,7 @@
 """Fills a record with alerts as a year of a company would leave them: for the console's measurements and pictures.
 
-python bench/console_seed.py sqlite:////tmp/seeded.db --alerts 5000
-python bench/console_seed.py mysql+pymysql://root@127.0.0.1:3306/securitybot --alerts 1000000
+python -m bench.console_seed sqlite:///seeded.db --alerts 5000
+python -m bench.console_seed mysql+pymysql://root@127.0.0.1:3306/securitybot --alerts 1000000
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ import random
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Engine, insert, text
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.records.database import create_database
 from common.records.migrate import migrate

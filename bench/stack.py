@@ -95,13 +95,7 @@ class Stack:
                 }
             log = (self.folder / f"{name}.log").open("w")
             script = Path(sys.executable).with_name("securitybot")
-            profiled = os.environ.get("BENCH_PROFILE") == name
-            command = (
-                [sys.executable, "-m", "cProfile", "-o", f"/tmp/{name}.prof", str(script)]
-                if profiled
-                else [str(script)]
-            )
-            self.processes[name] = psutil.Popen([*command, "run", name], env=environment, stderr=log)
+            self.processes[name] = psutil.Popen([str(script), "run", name], env=environment, stderr=log)
         for name in SERVICES:
             eventually(partial(self._ready, name), 30)
 

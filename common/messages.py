@@ -205,6 +205,7 @@ class AuthResult(StrEnum):
     FRAUD = "fraud"
     TIMED_OUT = "timed_out"
     PUSH_FAILED = "push_failed"
+    """It did not reach the person, or nobody knows whether it did: another may be asked for."""
     UNPROVED = "unproved"
     """Let through without asking: bypass, preauth allow, enroll, no second factor at all."""
     UNAVAILABLE = "unavailable"

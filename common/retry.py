@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Growing pauses with full jitter, so that many clients do not come back at the same moment.
+    """Growing pauses with equal jitter, so that many clients do not come back at the same moment.
 
     `first` and `longest` are seconds; the upper bound of attempt n (from 0) is `first * 2**n`, at most `longest`.
     """

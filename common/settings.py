@@ -12,7 +12,7 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
@@ -145,17 +145,6 @@ class Settings(BaseSettings):
             raise ValueError("must be an http(s) URL that ends in /api/")
         return url
 
-    @model_validator(mode="after")
-    def _complete(self) -> Settings:
-        if self.oidc_issuer:
-            needed = ("oidc_client_id", "oidc_client_secret", "oidc_roles")
-            missing = [name.upper() for name in needed if not getattr(self, name)]
-            if missing:
-                raise ValueError(
-                    "\n".join(f"{PREFIX}{name} is not set; SECURITYBOT_OIDC_ISSUER needs it" for name in missing)
-                )
-        return self
-
     def history_keys(self) -> tuple[SealKey, ...]:
         """Return the keys of the history's seals."""
         return read_keys(self.history_key.get_secret_value()) if self.history_key else ()
@@ -184,39 +173,50 @@ def load_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
             for name, value in dotenv_values(dotenv).items()
             if value is not None and said.isdisjoint({name, f"{name}_FILE", name.removesuffix("_FILE")})
         }
-    values = _with_files({name: value for name, value in given.items() if name.startswith(PREFIX)})
+    values, problems = _with_files({name: value for name, value in given.items() if name.startswith(PREFIX)})
+    problems += _incomplete(values)
     try:
         settings = Settings(**_MappingSource(Settings, values)())
     except ValidationError as error:
-        raise ConfigurationError(*_explain(error, values)) from None
+        raise ConfigurationError(*problems, *_explain(error, values)) from None
+    if problems:
+        raise ConfigurationError(*problems)
     if "SECURITYBOT_CONFIG_DIR" not in values and not settings.config_dir.is_dir():
         return settings.model_copy(update={"config_dir": SHIPPED_CONFIG})
     return settings
 
 
-def _with_files(values: Mapping[str, str]) -> dict[str, str]:
-    read = dict(values)
+def _with_files(values: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the values with those that stand in files, and what is wrong with these."""
+    read, problems = dict(values), []
     for name, path in values.items():
         if not path or not name.endswith("_FILE") or name == "SECURITYBOT_DUO_CA_FILE":
             continue
         target = name.removesuffix("_FILE")
         if values.get(target):
-            raise ConfigurationError(f"{name} and {target} are both set; keep one of them")
+            problems.append(f"{name} and {target} are both set; keep one of them")
+            continue
         try:
             read[target] = Path(path).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            raise ConfigurationError(f"{name} is {path!r}, which cannot be read: {reason}") from None
-    return read
+            problems.append(f"{name} is {path!r}, which cannot be read: {reason}")
+    return read, problems
+
+
+def _incomplete(values: Mapping[str, str]) -> list[str]:
+    """Return what is missing beside what is set. A file that cannot be read is not missing."""
+    if not values.get(f"{PREFIX}OIDC_ISSUER"):
+        return []
+    needed = (f"{PREFIX}OIDC_{part}" for part in ("CLIENT_ID", "CLIENT_SECRET", "ROLES"))
+    missing = [name for name in needed if not values.get(name) and not values.get(f"{name}_FILE")]
+    return [f"{name} is not set; SECURITYBOT_OIDC_ISSUER needs it" for name in missing]
 
 
 def _explain(error: ValidationError, values: Mapping[str, str]) -> list[str]:
     lines = []
     for problem in error.errors(include_url=False):
         message = str(problem["msg"]).removeprefix("Value error, ")
-        if not problem["loc"]:
-            lines += message.splitlines()
-            continue
         field = str(problem["loc"][0])
         name = PREFIX + field.upper()
         annotation = str(Settings.model_fields[field].annotation)

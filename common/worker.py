@@ -1,4 +1,4 @@
-"""The one loop: take a batch, one transaction, publish, acknowledge. Every service is a handler around it.
+"""The one loop: take a batch, one transaction, publish, acknowledge. Services but the console are handlers around it.
 
 What each failure does:
 - the message's own fault (`BadMessage`, or the handler fails for it alone): into the quarantine, once, with its reason;
@@ -94,7 +94,7 @@ class Tick:
 
 @dataclass(slots=True)
 class _Due:
-    tick: str
+    name: str
     every: float
     run: Callable[[], object]
     at: float = field(default=0.0)
@@ -148,7 +148,7 @@ class Worker(Generic[M]):
                 self._run_due(busy=len(deliveries) == BATCH)
         finally:
             self._consumer.close()
-        self._patiently(self._transactions.forget_published, tries=1)
+        self._patiently(self._transactions.forget_published, "forget_published", tries=1)
 
     def stop(self) -> None:
         """Ask `run` to return soon (thread-safe)."""
@@ -163,7 +163,7 @@ class Worker(Generic[M]):
         failpoints.reached("after-receive")
         metrics.TAKEN.labels(self.name).inc(len(deliveries))
         metrics.BATCH_SIZE.labels(self.name).observe(len(deliveries))
-        if self._patiently(lambda: self._settle(deliveries)):
+        if self._patiently(lambda: self._settle(deliveries), "batch"):
             assert self._consumer is not None
             failpoints.reached("before-ack")
             self._consumer.ack(deliveries)
@@ -254,7 +254,7 @@ class Worker(Generic[M]):
             if due.at <= time.monotonic() and not self._stopping.is_set():
                 if time.monotonic() < due.at + due.yields and (busy or self._bus.problem() is not None):
                     continue
-                self._patiently(due.run, tries=1)
+                self._patiently(due.run, due.name, tries=1)
                 due.at = time.monotonic() + due.every
 
     def _sweep(self) -> None:
@@ -267,7 +267,7 @@ class Worker(Generic[M]):
             delete(InboxRow).where(InboxRow.consumer == self.name, InboxRow.handled_at < work.now - INBOX_KEPT)
         )
 
-    def _patiently(self, action: Callable[[], object], tries: int | None = None) -> bool:
+    def _patiently(self, action: Callable[[], object], name: str, *, tries: int | None = None) -> bool:
         """Run `action` until it works, waiting while the world is broken. False: told to stop, or `tries` used up."""
         attempt = 0
         while True:
@@ -276,14 +276,16 @@ class Worker(Generic[M]):
             except Temporary as error:
                 pause = self._backoff.pause(attempt)
                 attempt += 1
-                log.warning("waiting", service=self.name, cause=str(error), seconds=round(pause, 2), attempt=attempt)
+                log.warning(
+                    "waiting", service=self.name, work=name, cause=str(error), seconds=round(pause, 2), attempt=attempt
+                )
                 metrics.FAILED.labels(self.name, type(error).__name__).inc()
                 if attempt == tries or self._stopping.wait(pause):
                     return False
             except Exception:
                 if tries is None:
                     raise
-                log.exception("periodic_work_failed", service=self.name)
+                log.exception("periodic_work_failed", service=self.name, work=name)
                 return False
             else:
                 return True

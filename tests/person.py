@@ -83,10 +83,6 @@ class Person:
         """Answer the push once it is there: allow, deny, fraud, timeout."""
         assert eventually(lambda: self._duo.answer(self.name, status), timeout) == 1
 
-    def change_phone(self, **how: Any) -> None:
-        """Change what the person has at Duo."""
-        self._duo.add_user(self.name, **how)
-
     # --- both -------------------------------------------------------------------------------------------------------
 
     def confirm(self, title: str, comment: str | None = None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, Select, and_, func, or_, select
+from sqlalchemy import Connection, ScalarSelect, Select, and_, or_, select
 
 from common.records.base import Base
 from common.records.tables import AlertRow, ApiTokenRow, BlacklistRow, HistoryRow, IgnoredRow, PersonRow, QuarantineRow
@@ -169,18 +169,10 @@ def _of(table: type[Base]) -> Select[Any]:
 
 
 def _username(table: type[IgnoredRow | BlacklistRow]) -> ScalarSelect[Any]:
-    """A person's rows are few; the newest one that still has a name tells it."""
     return (
-        select(func.max(PersonRow.username))
-        .where(PersonRow.chat_id == table.person_id)
-        .scalar_subquery()
-        .label("username")  # type: ignore[return-value]
+        select(PersonRow.username).where(PersonRow.chat_id == table.person_id).scalar_subquery().label("username")  # type: ignore[return-value]
     )
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[Record]:
-    return [dict(row) for row in _all(connection, query)]
-
-
-def _all(connection: Connection, query: Select[Any]) -> Sequence[Any]:
-    return connection.execute(query).mappings().all()
+    return [dict(row) for row in connection.execute(query).mappings()]

@@ -51,7 +51,7 @@ class AlertRow(Base):
     person_id: Mapped[str | None] = mapped_column(Id)
     """Chat id of the person who is or was asked."""
     matched_by: Mapped[str | None] = mapped_column(String(16))
-    """How the owner was matched to the person: chat_id, email, username, or owners (config/owners.yaml)."""
+    """How the owner was matched to the person: chat_id, email, username; `owners/…` where config/owners.yaml did it."""
     question_id: Mapped[str | None] = mapped_column(Id)
     """The question (live card) that the alert is part of; None while it waits."""
     escalate_at: Mapped[datetime | None]

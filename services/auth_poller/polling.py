@@ -15,8 +15,9 @@ LAST_LOOK = 5.0
 QUICK = 1.0
 """A poll that returned sooner than this did not wait; the next one does (seconds)."""
 
-INTERRUPTED = Settled(AuthResult.UNAVAILABLE, "interrupted")
-"""Killed while asking: a push may be on its way, and nobody knows its transaction. Not sent again, not believed."""
+INTERRUPTED = Settled(AuthResult.PUSH_FAILED, "interrupted")
+"""Killed while asking: a push may be on its way, and nobody knows its transaction. Not believed, and not sent again
+unless the person asks for another."""
 _EXPIRED = Settled(AuthResult.TIMED_OUT, "expired")
 
 _AFTER_QUICK = Backoff(first=0.05, longest=2.0)
@@ -32,7 +33,7 @@ def before_asking(expires_at: datetime, now: datetime, failure: AuthTemporary | 
 
 def after_asking(failure: AuthTemporary) -> Settled | None:
     """Return the end of a request whose push may be on its way unknown, None where it may be sent again."""
-    return Settled(AuthResult.UNAVAILABLE, f"answer_lost: {failure}") if failure.may_have_started else None
+    return Settled(AuthResult.PUSH_FAILED, f"answer_lost: {failure}") if failure.may_have_started else None
 
 
 def after_poll(expires_at: datetime, now: datetime, failure: AuthTemporary | None) -> Settled | None:

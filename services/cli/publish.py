@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 BATCH = 250
 DEFAULT_SOURCE = "cli"
-FIELDS = ("owner", "title", "description", "reason", "url", "severity", "source", "event_time", "hash")
 
 
 @click.command()

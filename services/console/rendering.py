@@ -44,7 +44,7 @@ class Templates:
         )  # fmt: skip
         environment.filters.update(
             visible=visible, words=words, moment=moment, pretty=pretty, duration=duration, query=query, actor=actor,
-            short=short, percent=percent, number=number, link=link, loose=loose,
+            percent=percent, number=number, link=link, loose=loose,
         )  # fmt: skip
         environment.globals.update(self._globals)
         return environment
@@ -156,11 +156,6 @@ def query(parameters: Mapping[str, Any], **changes: Any) -> str:
 def actor(value: str) -> str:
     """Return who did something without the kind that stands before the name."""
     return value.partition(":")[2] or value
-
-
-def short(value: str, most: int = 12) -> str:
-    """Return the beginning of a long identifier."""
-    return value if len(value) <= most else value[:most]
 
 
 def percent(part: float, whole: float) -> str:

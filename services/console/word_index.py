@@ -69,7 +69,7 @@ class Hits:
 
 
 class WordSearch:
-    """One search for all of `terms`."""
+    """One search for every word of `text`."""
 
     def __init__(self, connection: Connection, text: str) -> None:
         self._connection = connection
@@ -78,7 +78,6 @@ class WordSearch:
         expanded = [self._expand(term) for term in self._terms]
         self._candidates_at_once = FIRST_CANDIDATES
         self._expanded = sorted(expanded, key=lambda words: sum(words.values()))
-        self.behind = self._count_behind()
 
     def _expand(self, term: str) -> dict[str, int]:
         rows = self._connection.execute(
@@ -88,10 +87,6 @@ class WordSearch:
             .limit(MOST_EXPANSIONS)
         )
         return {row.word: row.alerts for row in rows}
-
-    def _count_behind(self) -> int:
-        newest = self._connection.scalar(select(AlertRow.id).order_by(AlertRow.id.desc()).limit(1))
-        return max(0, (newest or 0) - self._position)
 
     def below(self, number: int | None) -> Hits:
         """Return the next hits with ids below `number`; may be none though there are more further down."""

@@ -30,9 +30,13 @@ def words_of(*texts: str | None) -> frozenset[str]:
 
 
 def terms_of(text: str) -> list[str]:
-    """Return what a search looks for: every term has to be the beginning of one of the alert's words."""
+    """Return what a search looks for: every term has to be the beginning of one of the alert's words.
+
+    A term that is too short to be a word ("vlan 5") is left out beside longer ones, or it would hide the very alert.
+    """
     terms = (token.strip(".:!?-_/\\*…")[:MAX_WORD] for token in _TOKEN.findall(text.lower()))
-    return list(dict.fromkeys(term for term in terms if term))[:MOST_TERMS]
+    found = list(dict.fromkeys(term for term in terms if term))
+    return ([term for term in found if len(term) >= MIN_WORD] or found)[:MOST_TERMS]
 
 
 def has_all(words: Iterable[str], terms: Iterable[str]) -> bool:

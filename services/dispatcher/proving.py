@@ -191,8 +191,6 @@ def _settle_answer(turn: Turn, question: Question, proof: Proof, event: ProofSet
             questions.failed(turn, critical, Resolution.PROOF_FRAUD)
         case AuthResult.TIMED_OUT | AuthResult.PUSH_FAILED if again:
             _offer_for_answer(turn, question, "offer_push_again", proof.pushes)
-        case AuthResult.UNAVAILABLE if again and event.detail == "interrupted":
-            _offer_for_answer(turn, question, "offer_push_again", proof.pushes)
         case AuthResult.TIMED_OUT:
             questions.failed(turn, question, Resolution.PROOF_TIMEOUT)
         case AuthResult.PUSH_FAILED | AuthResult.UNAVAILABLE:

@@ -45,8 +45,8 @@ def status_after(resolution: Resolution, policy: Policy) -> Status:
 
     Where proof is `always` needed, nothing but a proved answer closes, whatever the policy's list says.
     """
-    unproved = resolution is Resolution.CONFIRMED_UNPROVED and policy.proof is Proof.ALWAYS
-    return Status.CLOSED if resolution in policy.closes and not unproved else Status.VERIFYING
+    proved = resolution is Resolution.CONFIRMED or policy.proof is not Proof.ALWAYS
+    return Status.CLOSED if resolution in policy.closes and proved else Status.VERIFYING
 
 
 class Verdicts:

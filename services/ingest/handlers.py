@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from common import metrics
 from common.alert_form import read_alert
-from common.alerts import Alert, Status
+from common.alerts import Alert, Status, accepted_id
 from common.bus.port import Delivery
 from common.clock import Clock
 from common.ids import derived_id
@@ -165,7 +165,7 @@ def _store(work: UnitOfWork, alert: Alert, occurrences: int) -> None:
         status=Status.OPEN.value,
     )
     work.note("received", alert=alert.hash, source=alert.source)
-    work.emit(AlertAccepted(alert=alert), about=alert.hash, message_id=derived_id("accepted", alert.hash))
+    work.emit(AlertAccepted(alert=alert), about=alert.hash, message_id=accepted_id(alert.hash))
 
 
 def _count(work: UnitOfWork, repeated: Mapping[str, int]) -> None:

@@ -10,24 +10,22 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import unavailable
 from tests.observability.queries import DEPLOY, ROOT, dashboard, queries, rules
-
-PROMTOOL = shutil.which("promtool")
-needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: `apt-get install prometheus`")
 
 
 def promtool(*arguments: str, folder: Path = ROOT) -> None:
-    assert PROMTOOL is not None
-    done = subprocess.run([PROMTOOL, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    program = shutil.which("promtool")
+    if program is None:
+        unavailable("promtool is missing: `apt-get install prometheus`")
+    done = subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@needs_promtool
 def test_prometheus_takes_its_configuration_and_the_rules() -> None:
     promtool("check", "config", str(DEPLOY / "prometheus.yml"))
 
 
-@needs_promtool
 def test_every_alert_fires_when_it_should_and_is_silent_when_all_is_well() -> None:
     promtool("test", "rules", "alerts.test.yml", folder=Path(__file__).parent)
 
@@ -42,7 +40,6 @@ def test_every_alert_has_a_test_in_which_it_fires() -> None:
     assert silent == names
 
 
-@needs_promtool
 def test_prometheus_understands_every_query_of_the_dashboard(tmp_path: Path) -> None:
     recorded = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries())]
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": recorded}]}))

@@ -94,9 +94,14 @@ def test_a_wrong_secret_is_told_without_its_value(variable: str, value: str, exp
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    lines = problems(HTTP_PORT="x", LOG_FORMAT="x", AMQP_URL="x")
+    nowhere = {"DUO_SKEY_FILE": "/nowhere/skey", "SLACK_BOT_TOKEN_FILE": "/nowhere/token"}
+    lines = problems(HTTP_PORT="x", LOG_FORMAT="x", AMQP_URL="x", OIDC_ISSUER="https://id.example", **nowhere)
 
-    assert len(lines) == 3
+    named = sorted(line.split()[0].removeprefix("SECURITYBOT_") for line in lines)
+    assert named == [
+        "AMQP_URL", "DUO_SKEY_FILE", "HTTP_PORT", "LOG_FORMAT", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ROLES",
+        "SLACK_BOT_TOKEN_FILE",
+    ]  # fmt: skip
 
 
 def test_slack_and_duo_say_what_they_need() -> None:

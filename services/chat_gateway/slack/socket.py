@@ -20,10 +20,6 @@ from slack_sdk.errors import SlackClientError
 from slack_sdk.socket_mode import SocketModeClient
 from slack_sdk.socket_mode.client import BaseSocketModeClient
 
-from common.logs import get_logger
-
-log = get_logger(__name__)
-
 PING_SECONDS = 3.0
 BUFFER = 16_384
 

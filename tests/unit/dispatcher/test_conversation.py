@@ -325,7 +325,7 @@ def test_a_push_lost_to_a_restart_may_be_sent_again() -> None:
     world = Story()
     world.alert()
     world.types(Meaning.YES)
-    world.takes_push(AuthResult.UNAVAILABLE, "interrupted")
+    world.takes_push(AuthResult.PUSH_FAILED, "interrupted")
     assert world.told()[-1] == "offer_push_again"
 
 

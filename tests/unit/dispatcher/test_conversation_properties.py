@@ -97,7 +97,7 @@ class AnyOrder(RuleBasedStateMachine):
         if accepted and proof is not None and proof.request_id is None:
             self.world.asked_for.add(derived_id("push", proof.offer_id))
 
-    @rule(data=st.data(), result=st.sampled_from(AuthResult), detail=st.sampled_from(["", "interrupted", "bypass"]))
+    @rule(data=st.data(), result=st.sampled_from(AuthResult), detail=st.sampled_from(["", "bypass"]))
     def the_second_factor_answers(self, data: st.DataObject, result: AuthResult, detail: str) -> None:
         if self.world.open_pushes:
             request_id = data.draw(st.sampled_from(sorted(self.world.open_pushes)))

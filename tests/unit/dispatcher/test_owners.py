@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import ConfigurationError
+from common.records.tables import AlertRow
 from common.settings import SHIPPED_CONFIG
 from common.yaml_files import load_yaml
 from services.dispatcher.owners import Directory, GlobOwner, Match, Owners, Person
@@ -75,8 +76,13 @@ def test_the_first_of_the_list_whom_chat_knows_is_asked_and_the_match_says_how()
     assert DIRECTORY.first_of("web-1", OWNERS.candidates("web-1")) is None
 
 
-def test_the_longest_way_of_matching_fits_into_its_column() -> None:
-    assert len("owners/username") <= 16
+def test_every_way_of_matching_fits_into_its_column() -> None:
+    named = Owners.model_validate({"exact": {"host": [ALICE.chat_id], "mail": [ALICE.email], "name": ["alice"]}})
+    owners = [ALICE.chat_id, ALICE.email or "", "alice", "host", "mail", "name"]
+    matches = [DIRECTORY.first_of(owner, named.candidates(owner)) for owner in owners]
+    ways = [match.matched_by for match in matches if match]
+    assert ways == ["chat_id", "email", "username", "owners/chat_id", "owners/email", "owners/username"]
+    assert max(map(len, ways)) <= AlertRow.__table__.c["matched_by"].type.length  # type: ignore[attr-defined]
 
 
 def test_the_shipped_file_is_sound_and_names_nobody() -> None:
