@@ -31,7 +31,7 @@ from services.dispatcher.conversation_events import (
     Typed,
     WatchdogBarked,
 )
-from services.dispatcher.conversation_state import Conversation
+from services.dispatcher.conversation_state import Conversation, Proof, Purpose, Question
 from services.dispatcher.decisions import Decision, LookForMore, MakeTestAlert, Note, Start, TellStatus
 from services.dispatcher.turn import Rules, Turn
 
@@ -86,16 +86,11 @@ def _take(turn: Turn, event: Event) -> None:  # noqa: C901 - one line a kind of 
             turn.set(pushes_stopped_at=None)
 
 
-def _typed(turn: Turn, typed: Typed) -> None:  # noqa: C901 - one line a command
-    proof, command = turn.talk.proof, typed.command
+def _typed(turn: Turn, typed: Typed) -> None:
+    command = typed.command
     match command.meaning:
-        case Meaning.YES | Meaning.NO | Meaning.NOT_SURE | Meaning.WRONG_PERSON if _meant_for_another(turn, typed):
-            _not_meant_for_this(turn)
-        case Meaning.YES | Meaning.NO if proof is not None and proof.request_id is None:
-            _keep_why(turn, command.rest)
-            proving.answer_offer(turn, proof, accepted=command.meaning is Meaning.YES)
         case Meaning.YES | Meaning.NO | Meaning.NOT_SURE | Meaning.WRONG_PERSON:
-            _answer(turn, command.meaning, command.rest)
+            _answered_in_words(turn, typed)
         case Meaning.HI:
             turn.tell("hello")
         case Meaning.HELP:
@@ -112,21 +107,61 @@ def _typed(turn: Turn, typed: Typed) -> None:  # noqa: C901 - one line a command
             _not_understood(turn)
 
 
-def _meant_for_another(turn: Turn, typed: Typed) -> bool:
-    """Words carry no subject: what was written before the question was asked, or under an older one, is not for it."""
-    question, proof = turn.talk.question, turn.talk.proof
-    if question is None:
+def _answered_in_words(turn: Turn, typed: Typed) -> None:
+    command, subject = typed.command, _subject(turn.talk, typed)
+    if isinstance(subject, Question):
+        _answer(turn, command.meaning, command.rest)
+    elif subject is None:
+        _not_meant_for_this(turn)
+    elif subject.request_id is not None:
+        turn.tell("proof_still_open")
+    elif command.meaning in (Meaning.YES, Meaning.NO):
+        _keep_why(turn, command.rest)
+        proving.answer_offer(turn, subject, accepted=command.meaning is Meaning.YES)
+    elif subject.purpose is Purpose.ANSWER:
+        _answer(turn, command.meaning, command.rest)
+    else:
+        turn.tell("not_understood_offer")
+
+
+def _subject(talk: Conversation, typed: Typed) -> Question | Proof | None:
+    """Return what words answer, which carry no subject: what they stand under, otherwise what was put last before them.
+
+    Under the card also stands what is said to the offer of its own push.
+    """
+    question, proof = talk.question, talk.proof
+    offer = proof if proof is not None and proof.request_id is None else None
+    if typed.under is None:
+        put: list[Question | Proof] = []
+        if question is not None and not _before(typed, question.asked_at):
+            put.append(question)
+        if offer is not None and not _before(typed, offer.offered_at):
+            put.append(offer)
+        return max(put, key=lambda one: one.sequence, default=None)
+    if question is not None and typed.under == question.message_id:
+        its_own = offer is not None and offer.purpose is Purpose.ANSWER and not _before(typed, offer.offered_at)
+        return offer if its_own else question
+    if proof is not None and typed.under == proof.message_id:
+        return question if offer is None and proof.purpose is Purpose.ANSWER else proof
+    return None
+
+
+def _before(typed: Typed, put_at: datetime | None) -> bool:
+    if put_at is None or typed.at >= put_at:
         return False
-    if typed.under is not None:
-        return typed.under not in (question.message_id, proof.message_id if proof else None)
-    return question.asked_at - SAID_BEFORE < typed.at < question.asked_at
+    return typed.again or put_at - SAID_BEFORE < typed.at
 
 
 def _not_meant_for_this(turn: Turn) -> None:
-    question = turn.talk.question
-    assert question is not None
-    turn.tell("meant_for_another", title=question.first.title)
-    turn.decide(Note("answer_ignored", {"cause": "written before the question, or under an older one"}, refused=True))
+    question, proof = turn.talk.question, turn.talk.proof
+    if question is None and proof is None:
+        turn.tell("nothing_to_answer")
+        return
+    if question is not None:
+        turn.tell("meant_for_another", title=question.first.title)
+    else:
+        turn.tell("not_understood_offer" if proof and proof.request_id is None else "proof_still_open")
+    turn.decide(Note("answer_ignored", {"cause": "written before the question, or under another one"}, refused=True))
 
 
 def _keep_why(turn: Turn, why: str) -> None:

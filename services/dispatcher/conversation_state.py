@@ -8,7 +8,6 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from common.alerts import Alert, Severity
-from common.ids import derived_id
 
 REASON_SHOWN = 1500
 """Characters of the reason that a chat message shows; the record and the link have the rest."""
@@ -87,6 +86,10 @@ class Proof(_State):
     """Subject of the offer's buttons."""
     message_id: str
     """The chat message with the offer."""
+    sequence: int = 0
+    """That message's place among those to the person."""
+    offered_at: datetime | None = None
+    """None: by a release that did not keep it."""
     expires_at: datetime
     """While offered: until when it can be accepted. While pushed: until when its result is waited for."""
     request_id: str | None = None
@@ -96,18 +99,7 @@ class Proof(_State):
     title: str = ""
     """For `ignore`: which title."""
     duration: timedelta = timedelta(0)
-    """For `ignore`: how long."""
-
-    @classmethod
-    def offer(cls, purpose: Purpose, message_id: str, _sequence: int, expires_at: datetime, pushes: int) -> Proof:
-        """Return the offer of a push that the chat message `message_id` makes."""
-        return cls(
-            purpose=purpose,
-            offer_id=derived_id("offer", message_id),
-            message_id=message_id,
-            expires_at=expires_at,
-            pushes=pushes,
-        )
+    """For `ignore` and `stop`: how long."""
 
 
 class StrayPush(_State):

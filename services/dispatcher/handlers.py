@@ -21,7 +21,7 @@ from common.messages import (
     PersonLookedUp,
     ReplyReceived,
 )
-from common.topology import DISPATCHER_QUEUE
+from common.topology import DISPATCHER_QUEUE, retry_key
 from common.unit_of_work import UnitOfWork
 from common.worker import Received
 from services.dispatcher.chat_commands import parse
@@ -59,10 +59,11 @@ class DispatcherHandler:
         desk = Desk(work)
         secretary = Secretary(desk, self._config)
         messages = [received.message for received in batch]
+        again = {received.message.id for received in batch if received.delivery.routing_key == retry_key(self.queue)}
         self._load(desk, [envelope.message for envelope in messages])
         for envelope in _without_verdict(desk, messages):
             with structlog.contextvars.bound_contextvars(message_id=envelope.id, alert=envelope.correlation_id):
-                self._happen(secretary, envelope.message)
+                self._happen(secretary, envelope.message, again=envelope.id in again)
         desk.save()
 
     def _load(self, desk: Desk, messages: Sequence[Message]) -> None:
@@ -82,14 +83,14 @@ class DispatcherHandler:
                 people.add(match.person.chat_id)
         desk.load_conversations(people)
 
-    def _happen(self, secretary: Secretary, message: Message) -> None:
+    def _happen(self, secretary: Secretary, message: Message, *, again: bool) -> None:
         match message:
             case AlertAccepted(alert=alert):
                 secretary.accept(alert)
             case PersonLookedUp():
                 self._looked_up(secretary, message)
             case ReplyReceived():
-                self._replied(secretary, message)
+                self._replied(secretary, message, again=again)
             case ChatMessageDelivered(recipient=recipient) if recipient.kind == "person":
                 secretary.tell_of(recipient.id, MessageDelivered(message.target, message.delivered_at))
             case ChatMessageUndeliverable():
@@ -124,13 +125,13 @@ class DispatcherHandler:
             else:
                 secretary.unknown(row)
 
-    def _replied(self, secretary: Secretary, reply: ReplyReceived) -> None:
+    def _replied(self, secretary: Secretary, reply: ReplyReceived, *, again: bool) -> None:
         known = reply.action in ACTIONS or reply.action is None
         metrics.REPLIES.labels((reply.action or "typed") if known else "unknown").inc()
         if reply.action is None:
             under = secretary.desk.shown_as(reply.person_id, reply.thread) if reply.thread else None
             command = parse(reply.text, self._config.commands)
-            secretary.tell_of(reply.person_id, Typed(command, reply.received_at, under))
+            secretary.tell_of(reply.person_id, Typed(command, reply.received_at, under, again))
         else:
             secretary.tell_of(reply.person_id, Clicked(reply.action, reply.subject, reply.text))
 

@@ -48,9 +48,11 @@ def _prove(turn: Turn, question: Question) -> None:
 
 
 def _remembered(turn: Turn, question: Question, policy: Policy) -> bool:
-    proved_at = turn.talk.proved_at
+    """A push stands for later answers. One that was approved after the answer was for something else."""
+    proved_at, answered_at = turn.talk.proved_at, question.answered_at
     return (
         proved_at is not None
+        and (answered_at is None or proved_at <= answered_at)
         and turn.now - proved_at < policy.proof_memory
         and question.severity in (Severity.LOW, Severity.MEDIUM)
         and turn.talk.pushes_stopped_at is None
@@ -65,8 +67,8 @@ def _offer_for_answer(turn: Turn, question: Question, text: str, pushes: int) ->
     if problem:
         questions.unavailable(turn, question, problem)
         return
-    expires_at = turn.now + turn.policy(question).proof_within
-    _offer(turn, Proof.offer(Purpose.ANSWER, *turn.next_message(), expires_at, pushes), text, question.first.title)
+    proof = _offered(turn, Purpose.ANSWER, turn.policy(question).proof_within, pushes)
+    _offer(turn, proof, text, question.first.title)
 
 
 def offer_for_silence(turn: Turn, wish: Wish) -> None:
@@ -75,9 +77,22 @@ def offer_for_silence(turn: Turn, wish: Wish) -> None:
     if problem:
         _refuse_silence(turn, wish.purpose, problem)
         return
-    proof = Proof.offer(wish.purpose, *turn.next_message(), turn.now + SILENCE_WITHIN, 0)
+    proof = _offered(turn, wish.purpose, SILENCE_WITHIN, pushes=0)
     _offer(turn, proof.model_copy(update={"title": wish.title, "duration": wish.duration}), f"offer_{wish.purpose}",
            wish.title, wish.written_duration)  # fmt: skip
+
+
+def _offered(turn: Turn, purpose: Purpose, within: timedelta, pushes: int) -> Proof:
+    message_id, sequence = turn.next_message()
+    return Proof(
+        purpose=purpose,
+        offer_id=derived_id("offer", message_id),
+        message_id=message_id,
+        sequence=sequence,
+        offered_at=turn.now,
+        expires_at=turn.now + within,
+        pushes=pushes,
+    )
 
 
 def _offer(turn: Turn, proof: Proof, text: str, title: str, duration: str = "") -> None:

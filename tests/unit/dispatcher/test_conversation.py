@@ -141,8 +141,82 @@ def test_words_from_before_any_time_are_taken_for_new() -> None:
     """A chat system whose clock is wrong must not make everybody mute."""
     world = Story()
     world.alert()
-    world.happen(Typed(ChatCommand(Meaning.NO), world.now - timedelta(days=300)))
+    long_ago = world.now - timedelta(days=300)
+    world.happen(Typed(ChatCommand(Meaning.NO), long_ago, again=True))
+    assert world.told()[-1] == "meant_for_another", "sent again from the quarantine, they are as old as they say"
+    world.happen(Typed(ChatCommand(Meaning.NO), long_ago))
     assert world.verdict().resolution is Resolution.DENIED
+
+
+def stop_is_offered_and_a_card_is_shown() -> Story:
+    world = Story()
+    world.types(Meaning.STOP)
+    world.alert()
+    return world
+
+
+def test_what_stands_under_the_card_is_about_the_card_whatever_else_is_offered() -> None:
+    world = stop_is_offered_and_a_card_is_shown()
+    world.happen(Typed(ChatCommand(Meaning.NO, "not me!"), world.now, world.question.message_id))
+    assert world.verdict().resolution is Resolution.DENIED
+    assert world.purpose() is Purpose.STOP, "that offer stands"
+
+
+def test_what_stands_under_the_offer_is_about_the_offer() -> None:
+    world = stop_is_offered_and_a_card_is_shown()
+    offer = world.offer.message_id
+    world.allow(world.offer)
+    world.happen(Typed(ChatCommand(Meaning.YES), world.now, offer))
+    assert (world.offer.pushes, world.question.answered_at) == (1, None)
+    world.happen(Typed(ChatCommand(Meaning.YES, "approved it"), world.now, offer))
+    assert (world.told()[-1], world.question.answered_at) == ("proof_still_open", None)
+
+
+def test_words_in_no_thread_are_about_what_was_put_last() -> None:
+    world = stop_is_offered_and_a_card_is_shown()
+    world.types(Meaning.NO)
+    assert world.verdict().resolution is Resolution.DENIED
+    world.types(Meaning.NO)
+    assert world.told()[-1] == "silence_dropped"
+
+
+def test_no_offer_takes_words_from_before_it_or_from_under_another_message() -> None:
+    world = Story()
+    world.alert()
+    card = world.question.message_id
+    world.types(Meaning.NO)
+    world.types(Meaning.STOP)
+    world.happen(Typed(ChatCommand(Meaning.YES), world.now - timedelta(seconds=30)))
+    world.happen(Typed(ChatCommand(Meaning.YES), world.now, card))
+    world.happen(Typed(ChatCommand(Meaning.NOT_SURE), world.now))
+    assert world.told()[-3:] == ["not_understood_offer"] * 3
+    assert world.offer.pushes == 0
+    world.types(Meaning.YES)
+    world.happen(Typed(ChatCommand(Meaning.YES), world.now, card))
+    assert world.told()[-1] == "proof_still_open"
+
+
+def test_a_second_yes_from_before_the_offer_has_no_push_sent() -> None:
+    world = Story()
+    world.alert()
+    at = world.now
+    world.now += timedelta(seconds=1)
+    world.types(Meaning.YES)
+    world.happen(Typed(ChatCommand(Meaning.YES), at))
+    assert (world.told()[-1], world.offer.pushes) == ("proof_still_open", 0)
+    world.happen(Typed(ChatCommand(Meaning.NO, "wait, that was not me"), at, world.question.message_id))
+    assert world.verdict().resolution is Resolution.DENIED
+
+
+def test_a_push_for_something_else_proves_no_answer_from_before_it() -> None:
+    world = Story()
+    world.alert()
+    world.types(Meaning.STOP)
+    world.clicks("yes")
+    world.now += timedelta(seconds=20)
+    world.takes_push(AuthResult.APPROVED)
+    assert world.purpose() is Purpose.ANSWER, "the answer gets a push of its own, that shows what it is for"
+    assert not of(world.log, Resolve)
 
 
 @pytest.mark.parametrize("unwanted", [AuthResult.DENIED, AuthResult.FRAUD])
