@@ -47,7 +47,7 @@ bench:  ## Latency, throughput and memory, on a real broker and database
 faults:  ## kill -9, outages and poison in their long form, then the long run (half an hour; figures at the end)
 	@scripts/venv dev
 	@scripts/test-servers
-	@SECURITYBOT_FAULTS=long .venv/bin/pytest tests/faults
+	@SECURITYBOT_FAULTS=long .venv/bin/pytest tests/faults --timeout 900
 	@.venv/bin/python -m tests.faults.long
 
 compose-test:  ## The stack in containers: up, killed, scaled, restored (minutes; needs Docker, or root and dockerd)

@@ -245,3 +245,4 @@ ALL_MESSAGES: tuple[type[Message], ...] = (
     AuthenticationSettled,
     AllowPushes,
 )
+MESSAGE_TYPES = frozenset(message.type_name() for message in ALL_MESSAGES)

@@ -118,7 +118,7 @@ class Process:
         if not (self._wait_for("database", self._database_ready) and self._wait_for("broker", self._declare)):
             return False
         if not self._runtime.bus.durable:
-            self._runtime.transactions("restart").sweep(timedelta(0))
+            self._runtime.transactions("restart").sweep(timedelta(0), most=None)  # a bus in memory takes all
         for service in self.services:
             for runnable in service.runnables:
                 thread = threading.Thread(target=self._guard, args=(runnable,), name=runnable.name, daemon=True)

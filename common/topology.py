@@ -15,6 +15,8 @@ DEAD = "securitybot.dead"
 DELIVERY_LIMIT = 20
 """Redeliveries before RabbitMQ dead-letters a message: far above what restarts cause, so only a message that kills
 its consumer gets there."""
+NEVER = 1_000_000_000
+"""From 4.0 on RabbitMQ gives a quorum queue without a limit one of 20, and drops what it cannot dead-letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Queue:
                 "x-dead-letter-exchange": DEAD,
                 "x-dead-letter-strategy": "at-least-once",
             }
+        else:
+            arguments["x-delivery-limit"] = NEVER
         return arguments
 
 

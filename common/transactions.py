@@ -169,7 +169,7 @@ class Transactions:
         while self._published:
             self._run(lambda _: None, self._take_published(at_least=1))
 
-    def sweep(self, older_than: timedelta, most: int = 500) -> int:
+    def sweep(self, older_than: timedelta, most: int | None = 500) -> int:
         """Publish what an earlier process, or one without the right to publish it, committed and did not publish.
 
         A message that did arrive is published twice by this, with the same id: the inbox of its consumer knows it.

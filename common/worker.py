@@ -25,6 +25,7 @@ from common import failpoints, metrics
 from common.bus.port import Bus, Consumer, Delivery
 from common.errors import BadMessage, Temporary
 from common.logs import get_logger
+from common.messages import MESSAGE_TYPES
 from common.quarantine import quarantine
 from common.records.tables import InboxRow, OutboxRow
 from common.retry import Backoff
@@ -46,6 +47,8 @@ SWEEP_AGE_AT_START = timedelta(seconds=1)
 SWEEP_AGE = timedelta(seconds=10)
 CATCH_UP = 1.0
 """Seconds until the first deliveries of a new consumer are surely here."""
+LOOK_AGAIN = 0.2
+"""Seconds until what lets messages go first is looked at again."""
 PRUNE_EVERY = 600.0
 INBOX_KEPT = timedelta(days=7)
 """Longer than any message waits in a queue or an outbox and still comes again."""
@@ -99,6 +102,8 @@ class _Due:
     run: Callable[[], object]
     at: float = field(default=0.0)
     yields: float = field(default=0.0)
+    look_at: float = field(default=0.0)
+    """When it is looked at again, where it lets messages go first."""
 
 
 class Worker(Generic[M]):
@@ -215,7 +220,8 @@ class Worker(Generic[M]):
             with structlog.contextvars.bound_contextvars(service=self.name):
                 self._handler.handle(work, batch)
         for received in batch:
-            metrics.HANDLED.labels(self.name, received.delivery.type or "").inc()
+            kind = received.delivery.type  # of an alert whatever its publisher likes, and a label is kept for ever
+            metrics.HANDLED.labels(self.name, kind if kind in MESSAGE_TYPES else "").inc()
 
     def _only_quarantine(self, work: UnitOfWork, delivery: Delivery, reason: str) -> None:
         for new in self._enter_inbox(work, [delivery]):
@@ -245,7 +251,7 @@ class Worker(Generic[M]):
     # --- what happens by itself ---------------------------------------------------------------------------------
 
     def _seconds_to_next(self) -> float:
-        return max(0.0, min(due.at for due in self._due) - time.monotonic())
+        return max(0.0, min(max(due.at, due.look_at) for due in self._due) - time.monotonic())
 
     def _run_due(self, *, busy: bool) -> None:
         if self._transactions.has_unpublished() and self._bus.connected():
@@ -253,6 +259,7 @@ class Worker(Generic[M]):
         for due in self._due:
             if due.at <= time.monotonic() and not self._stopping.is_set():
                 if time.monotonic() < due.at + due.yields and (busy or self._bus.problem() is not None):
+                    due.look_at = time.monotonic() + LOOK_AGAIN
                     continue
                 self._patiently(due.run, due.name, tries=1)
                 due.at = time.monotonic() + due.every

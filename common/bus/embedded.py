@@ -270,7 +270,7 @@ def _delivery(queue: str, message: Any) -> Delivery:
         exchange=message.delivery_info.get("exchange") or "",
         routing_key=message.delivery_info.get("routing_key") or "",
         body=body.encode() if isinstance(body, str) else bytes(body),
-        message_id=message.properties.get("message_id"),
+        message_id=message.properties.get("message_id") or None,
         type=message.properties.get("type"),
         correlation_id=message.properties.get("correlation_id"),
         headers=message.headers or {},

@@ -13,13 +13,13 @@ from common.errors import ChangeRefused
 from common.ids import new_id
 from common.records.queries import Record, find_people, get_quarantined
 from common.records.tables import BlacklistRow, IgnoredRow, QuarantineRow
-from common.topology import DEAD, EVENTS, retry_key
+from common.topology import ALERTS, DEAD, EVENTS, INGEST_QUEUE, retry_key
 from common.unit_of_work import UnitOfWork
 
 MAX_TITLE = 255
 LONGEST = timedelta(days=366)
 """Every silence ends by itself."""
-MOST_RETRIED = 1024 * 1024
+MOST_RETRIED = 256 * 1024
 """Bytes; a broker may close the channel on more, with all else that is in flight there."""
 
 
@@ -91,8 +91,8 @@ def lift(work: UnitOfWork, table: type[IgnoredRow | BlacklistRow], number: int, 
 def retry_quarantined(work: UnitOfWork, number: int, actor: str, body: bytes | None = None) -> str:
     """Send a quarantined message again, with a new id, as the inbox knows the old one. Returns the new id.
 
-    An alert goes to where it was published. A message between services goes to the one queue that did not take it: the
-    others have handled it, and would do so again under its new id.
+    An alert goes to the exchange for alerts, by whatever way it came. A message between services goes to the one queue
+    that did not take it: the others have handled it, and would do so again under its new id.
 
     Raises:
         ChangeRefused: there is none, it was decided on before, nobody knows where it came from, or it is too large.
@@ -103,10 +103,17 @@ def retry_quarantined(work: UnitOfWork, number: int, actor: str, body: bytes | N
     sent = bytes(row["body"]) if body is None else body
     if len(sent) > MOST_RETRIED:
         raise ChangeRefused(f"{number} would have {len(sent)} bytes; at most {MOST_RETRIED} are sent: mend it")
-    internal = row["exchange"] == EVENTS
+    if row["queue"] == INGEST_QUEUE.name:
+        exchange, routing_key = ALERTS, f"alert.{row['routing_key'].rpartition('.')[2]}"
+    elif row["exchange"] == EVENTS:
+        exchange, routing_key = EVENTS, retry_key(row["queue"])
+    else:
+        raise ChangeRefused(
+            f"{number} came from {row['exchange']!r}; nothing is sent there: publish it anew and drop it"
+        )
     publication = Publication(
-        exchange=row["exchange"],
-        routing_key=retry_key(row["queue"]) if internal else row["routing_key"],
+        exchange=exchange,
+        routing_key=routing_key,
         body=sent,
         message_id=new_id(),
         type=row["type"],

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -92,15 +93,19 @@ class DeadLetterHandler:
             quarantine(work, received.message, reason_of_death(received.delivery), self.name)
 
 
-def intake_key(delivery: Delivery) -> str:
-    """Return what recognises a redelivery. Publishers use an id twice, by mistake or on purpose: the content counts."""
-    content = f"{delivery.message_id or ''}\0{delivery.routing_key}\0".encode() + delivery.body
+def intake_key(delivery: Delivery, today: date) -> str:
+    """Return what recognises a redelivery. Publishers use an id twice, by mistake or on purpose: the content counts.
+
+    Without an id and an event time, the same content is the same alert for a day (UTC): on another it is a new one,
+    which must not be taken for a redelivery of the first.
+    """
+    content = f"{delivery.message_id or today}\0{delivery.routing_key}\0".encode() + delivery.body
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def death_key(delivery: Delivery) -> str:
+def death_key(delivery: Delivery, today: date) -> str:
     """Return what recognises a redelivery: two queues may have given up on the same message, each for itself."""
-    return derived_id("dead", before_death(delivery).queue, intake_key(delivery))
+    return derived_id("dead", before_death(delivery).queue, intake_key(delivery, today))
 
 
 def load_known(connection: Connection, hashes: Collection[str]) -> dict[str, Known]:

@@ -24,8 +24,20 @@ def build(runtime: Runtime) -> Service:
     tokens = TokenCheck(runtime.engine, runtime.clock, runtime.settings.api_rate)
     api = AlertsApi(transactions, tokens, runtime.clock, sources)
     measuring = backlog.measuring(backlog.QUARANTINE, backlog.OUTBOX)
+    clock = runtime.clock
     workers: list[Runnable] = [
-        Worker(IntakeHandler(runtime.clock), runtime.bus, transactions, [measuring], key=intake_key),
-        Worker(DeadLetterHandler(), runtime.bus, runtime.transactions("dead-letters"), key=death_key),
+        Worker(
+            IntakeHandler(clock),
+            runtime.bus,
+            transactions,
+            [measuring],
+            key=lambda delivery: intake_key(delivery, clock.now().date()),
+        ),
+        Worker(
+            DeadLetterHandler(),
+            runtime.bus,
+            runtime.transactions("dead-letters"),
+            key=lambda delivery: death_key(delivery, clock.now().date()),
+        ),
     ]
     return Service("ingest", workers, api.routes())

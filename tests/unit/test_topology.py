@@ -9,6 +9,7 @@ from common.topology import (
     DELIVERY_LIMIT,
     EVENTS,
     INGEST_QUEUE,
+    NEVER,
     OUTCOMES,
     TOPOLOGY,
     Binding,
@@ -55,7 +56,7 @@ def test_every_queue_is_a_quorum_queue_and_all_but_the_dead_letters_dead_letter_
         assert queue.arguments["x-overflow"] == "reject-publish", "at-least-once dead letters need it"
         if queue.name == DEAD:
             assert "x-dead-letter-exchange" not in queue.arguments
-            assert "x-delivery-limit" not in queue.arguments, "a dead letter is never dropped"
+            assert queue.arguments["x-delivery-limit"] == NEVER, "RabbitMQ 4 would drop dead letters"
         else:
             assert queue.arguments["x-dead-letter-exchange"] == DEAD
             assert queue.arguments["x-dead-letter-strategy"] == "at-least-once"

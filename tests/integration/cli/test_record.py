@@ -217,8 +217,8 @@ def test_an_alert_is_sent_again_to_where_it_was_published_with_a_new_id(line: Co
 
 
 def test_what_a_broker_would_not_take_is_not_sent_again(line: CommandLine) -> None:
-    add_quarantined(line, body=bytes(1024 * 1024 + 1))
-    assert "at most 1048576 are sent: mend it" in line.refused("quarantine", "retry", "1")
+    add_quarantined(line, body=bytes(256 * 1024 + 1))
+    assert "at most 262144 are sent: mend it" in line.refused("quarantine", "retry", "1")
     assert rows(line.engine, OutboxRow) == []
     assert rows(line.engine, QuarantineRow)[0].state == "waiting"
 

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, func, insert, select
 
 from common.bus.embedded import KombuBus
+from common.bus.port import Delivery
 from common.errors import Temporary
 from common.messages import Envelope, Message, PersonLookedUp
 from common.records.tables import AlertRow, HistoryRow, PersonRow
@@ -26,6 +27,10 @@ from tests.conftest import migrated
 from tests.fakes.clock import FakeClock
 
 ALERTS = 5
+DELIVERY = Delivery(
+    queue="q", exchange="e", routing_key="k", body=b"", message_id="m", type=None, correlation_id=None, headers={},
+    content_type=None, redelivered=False, tag=None,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -50,12 +55,11 @@ class Dispatchers:
             connection.execute(insert(AlertRow), [alert | {"hash": f"{number:064x}"} for number in range(ALERTS)])
 
     def take(self, message: PersonLookedUp) -> None:
-        delivery: Any = None
         envelope: Envelope[Message] = Envelope("m", message, None, None)
         transactions = Transactions(self.engine, self.bus, self.clock, "dispatcher")
         for _ in range(3):  # as the worker does where two got into each other's way
             with suppress(Temporary):
-                transactions.run(lambda work: self.handler.handle(work, [Received(delivery, envelope)]))
+                transactions.run(lambda work: self.handler.handle(work, [Received(DELIVERY, envelope)]))
                 return
 
     def both(self, message: PersonLookedUp, monkeypatch: pytest.MonkeyPatch) -> None:

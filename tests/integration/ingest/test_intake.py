@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -140,16 +141,24 @@ def test_a_batch_costs_few_statements_however_many_alerts_are_in_it(
     assert len(written) == apart, written
 
 
-@pytest.fixture
-def running(sqlite_engine: Engine, memory_bus: KombuBus) -> Iterator[Transactions]:
+@contextmanager
+def working(engine: Engine, bus: KombuBus, clock: FakeClock) -> Iterator[None]:
     """The worker itself, in a thread."""
-    transactions = Transactions(sqlite_engine, memory_bus, FakeClock(), "ingest")
-    worker = Worker(IntakeHandler(FakeClock()), memory_bus, transactions, key=intake_key)
+    transactions = Transactions(engine, bus, clock, "ingest")
+    worker = Worker(IntakeHandler(clock), bus, transactions, key=lambda one: intake_key(one, clock.now().date()))
     thread = threading.Thread(target=worker.run)
     thread.start()
-    yield transactions
-    worker.stop()
-    thread.join()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join()
+
+
+@pytest.fixture
+def running(sqlite_engine: Engine, memory_bus: KombuBus) -> Iterator[None]:
+    with working(sqlite_engine, memory_bus, FakeClock()):
+        yield
 
 
 def count(engine: Engine, table: Any) -> int:
@@ -158,7 +167,7 @@ def count(engine: Engine, table: Any) -> int:
 
 
 def test_bad_messages_go_to_the_quarantine_as_they_came_and_stop_nobody(
-    running: Transactions, sqlite_engine: Engine, memory_bus: KombuBus
+    running: None, sqlite_engine: Engine, memory_bus: KombuBus
 ) -> None:
     bodies = [b"\xff\x00", b"[" * 5000, json.dumps({"owner": "a"}).encode(), json.dumps(VALID).encode()]
     memory_bus.publish([Publication(ALERTS, "alert.x", body, new_id()) for body in bodies])
@@ -169,8 +178,25 @@ def test_bad_messages_go_to_the_quarantine_as_they_came_and_stop_nobody(
     assert ["not UTF-8" in rows[0].reason, "nested" in rows[1].reason, "title: missing" in rows[2].reason] == [True] * 3
 
 
+def test_the_same_words_without_an_id_are_a_new_alert_the_day_after_even_redelivered(
+    sqlite_engine: Engine, memory_bus: KombuBus
+) -> None:
+    clock = FakeClock()
+    body = json.dumps({name: VALID[name] for name in ("owner", "title", "description")}).encode()
+    memory_bus.publish([Publication(ALERTS, "alert.x", body, "")])
+    with working(sqlite_engine, memory_bus, clock):
+        eventually(lambda: count(sqlite_engine, AlertRow) == 1)
+    clock.advance(timedelta(days=1))
+    memory_bus.publish([Publication(ALERTS, "alert.x", body, "")])
+    stopped = memory_bus.consume([INGEST_QUEUE.name], prefetch=10)
+    assert len(stopped.take(10, timeout=1)) == 1
+    stopped.close()
+    with working(sqlite_engine, memory_bus, clock):
+        eventually(lambda: count(sqlite_engine, AlertRow) == 2)
+
+
 def test_an_id_that_a_publisher_uses_twice_hides_no_other_message(
-    running: Transactions, sqlite_engine: Engine, memory_bus: KombuBus
+    running: None, sqlite_engine: Engine, memory_bus: KombuBus
 ) -> None:
     bodies = [json.dumps(VALID | {"title": title}).encode() for title in ("a", "b", "a")]
     memory_bus.publish([Publication(ALERTS, "alert.x", body, "same") for body in [*bodies, b"garbage"]])
@@ -195,7 +221,7 @@ def test_a_body_of_any_size_is_quarantined(engine: Engine, memory_bus: KombuBus,
 
 
 def test_an_alert_alone_is_stored_without_a_look_and_its_repetition_is_counted(
-    running: Transactions, sqlite_engine: Engine, memory_bus: KombuBus
+    running: None, sqlite_engine: Engine, memory_bus: KombuBus
 ) -> None:
     looks: list[str] = []
 
@@ -215,9 +241,7 @@ def test_an_alert_alone_is_stored_without_a_look_and_its_repetition_is_counted(
     assert count(sqlite_engine, QuarantineRow) == 0
 
 
-def test_more_than_a_batch_of_alerts_arrives_whole(
-    running: Transactions, sqlite_engine: Engine, memory_bus: KombuBus
-) -> None:
+def test_more_than_a_batch_of_alerts_arrives_whole(running: None, sqlite_engine: Engine, memory_bus: KombuBus) -> None:
     many = BATCH * 2 + 7
     bodies = [json.dumps(VALID | {"title": f"t{number}"}).encode() for number in range(many)]
     memory_bus.publish([Publication(ALERTS, "alert.x", body, new_id()) for body in bodies])
@@ -237,7 +261,7 @@ def test_a_dead_letter_waits_in_the_quarantine_with_its_first_address(
         row = connection.execute(select(QuarantineRow.__table__)).one()
     assert (row.exchange, row.routing_key, row.queue) == (ALERTS, "alert.osquery", INGEST_QUEUE.name)
     assert row.reason.startswith("dead-lettered: delivery_limit")
-    assert death_key(dead) != dead.message_id
+    assert death_key(dead, FakeClock().now().date()) != dead.message_id
 
 
 def test_the_service_runs_with_its_workers_and_routes(sqlite_engine: Engine, memory_bus: KombuBus) -> None:

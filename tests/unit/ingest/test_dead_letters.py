@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from common.bus.port import Delivery
@@ -51,5 +52,6 @@ def test_a_dead_letter_without_its_story_is_kept_all_the_same() -> None:
 
 def test_two_queues_that_gave_up_on_the_same_message_are_two_dead_letters() -> None:
     one, other = (dead({"x-death": [death(queue)]}) for queue in ("dispatcher", "auth-poller"))
-    assert death_key(one) == death_key(dead({"x-death": [death("dispatcher")]}))
-    assert death_key(one) != death_key(other)
+    today = date(2026, 3, 3)
+    assert death_key(one, today) == death_key(dead({"x-death": [death("dispatcher")]}), today)
+    assert death_key(one, today) != death_key(other, today)
