@@ -47,7 +47,7 @@ class Calls:
         if job.superseded:
             return self._done(job, None)
         if job.handle is not None:
-            return Outcome(job, self._clock.now(), person=self._directory.look_up(job.handle))
+            return Outcome(job, self._clock.now(), person=self._directory.look_up(job.handle, job.created_at))
         assert job.content is not None
         if job.kind == "update":
             place = self._place_of(job.target or "")

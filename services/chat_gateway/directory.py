@@ -19,13 +19,13 @@ from common.records.tables import PersonRow
 from common.retry import Backoff
 from common.transactions import Transactions
 from common.unit_of_work import UnitOfWork
-from services.chat_gateway.port import Chat, ChatFailure, ChatRateLimited, Person
+from services.chat_gateway.port import Chat, ChatFailure, ChatRateLimited, ChatUnavailable, Person
 
 log = get_logger(__name__)
 
 REFRESH_EVERY = 3600.0
-REFRESH_AGAIN = timedelta(seconds=10)
-"""A look-up by user name reads the whole directory; many of them in a row read it once."""
+READ_LATELY = timedelta(seconds=10)
+"""A look-up by user name needs the whole directory read; many of them in a row have it read once."""
 CHUNK = 500
 _FIELDS = ("username", "email", "display_name", "time_zone", "locale", "active")
 
@@ -41,15 +41,16 @@ class Directory:
         self._clock = clock
         self._backoff = backoff or Backoff(first=1.0, longest=60.0)
         self._stopping = threading.Event()
-        self._refreshing = threading.Lock()
-        self._refreshed_at: datetime | None = None
+        self._reading = threading.Lock()
+        self._read: tuple[datetime, datetime] | None = None
+        """When the last whole read began and ended."""
 
     def run(self) -> None:
         """Refresh until `stop`."""
         attempt = 0
         while not self._stopping.is_set():
             try:
-                self.refresh(timedelta(0))
+                self.refresh()
             except (ChatFailure, Temporary) as error:
                 pause = error.retry_after if isinstance(error, ChatRateLimited) else self._backoff.pause(attempt)
                 attempt += 1
@@ -65,25 +66,46 @@ class Directory:
 
     def check(self) -> str | None:
         """Readiness: the directory was read at least once by this process."""
-        return None if self._refreshed_at else "the directory of people has not been read yet"
+        return None if self._read else "the directory of people has not been read yet"
 
-    def refresh(self, unless_younger_than: timedelta) -> None:
-        """Read the whole directory into the table, unless that was done lately.
+    def refresh(self) -> None:
+        """Read the whole directory into the table.
 
         Raises:
             ChatFailure: it cannot be read now.
             DatabaseUnavailable: it cannot be written now.
         """
-        with self._refreshing:
-            if self._refreshed_at and self._clock.now() - self._refreshed_at < unless_younger_than:
-                return
-            began, people = self._clock.now(), iter(self._chat.directory())
-            count = 0
-            while chunk := list(itertools.islice(people, CHUNK)):
-                self.keep(chunk)
-                count += len(chunk)
-            self._refreshed_at = began
-            log.info("directory_refreshed", people=count)
+        with self._reading:
+            self._read_all()
+
+    def _read_all(self) -> None:
+        began, people = self._clock.now(), iter(self._chat.directory())
+        count = 0
+        while chunk := list(itertools.islice(people, CHUNK)):
+            self.keep(chunk)
+            count += len(chunk)
+        self._read = (began, self._clock.now())
+        log.info("directory_refreshed", people=count)
+
+    def _refresh_since(self, asked_at: datetime) -> None:
+        """Read the directory unless that began after `asked_at`, or ended a moment ago.
+
+        One thread reads. The others, whom other people's messages wait for, come again.
+        """
+        if self._is_fresh(asked_at):
+            return
+        if not self._reading.acquire(blocking=False):
+            raise ChatUnavailable("the directory of people is being read")
+        try:
+            self._read_all()
+        finally:
+            self._reading.release()
+
+    def _is_fresh(self, asked_at: datetime) -> bool:
+        if self._read is None:
+            return False
+        began, ended = self._read
+        return began >= asked_at or self._clock.now() - ended < READ_LATELY
 
     def keep(self, people: Sequence[Person]) -> None:
         """Write what changed, in transactions of its own.
@@ -93,16 +115,16 @@ class Directory:
         """
         self._transactions.run(lambda work: store(work, people))
 
-    def look_up(self, handle: str) -> Person | None:
+    def look_up(self, handle: str, asked_at: datetime) -> Person | None:
         """Return who answers to a chat id, an e-mail address or a user name, asking the chat system.
 
         Raises:
-            ChatFailure: it cannot be asked now.
+            ChatFailure: it cannot be asked now, or another thread is reading the directory.
             DatabaseUnavailable: what it said cannot be read or written now.
         """
         person = self._chat.look_up(handle)
         if person is None and "@" not in handle:
-            self.refresh(REFRESH_AGAIN)
+            self._refresh_since(asked_at)
             person = self._transactions.run(lambda work: _by_username(work, handle))
         return person
 

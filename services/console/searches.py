@@ -74,7 +74,7 @@ def decode_cursor(text: str | None) -> Cursor | None:
     try:
         key, at, number = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         moment = datetime.fromisoformat(at).astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         key, moment, number = None, None, None
     if not isinstance(key, str) or moment is None or type(number) is not int or not 0 <= number < 2**63:
         raise ChangeRefused("the cursor is not one of ours; begin at the first page")

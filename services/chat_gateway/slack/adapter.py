@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from common.logs import get_logger
 from common.messages import ChatContent, Recipient
 from common.runnable import Runnable
 from common.settings import Settings
-from services.chat_gateway.port import ChatFailure, ChatRefused, Intake, Person, Posted
+from services.chat_gateway.port import ChatFailure, ChatRateLimited, ChatRefused, Intake, Person, Posted
 from services.chat_gateway.slack import translate
 from services.chat_gateway.slack.blocks import render
 from services.chat_gateway.slack.http_events import HttpEvents
@@ -39,15 +40,18 @@ NOBODY = frozenset({"users_not_found", "user_not_found", "user_not_visible"})
 class SlackChat:
     """Web API, and Socket Mode or HTTP events."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wired in one place
         self,
         web: SlackWeb,
         app_token: str | None = None,
         signing_secret: str | None = None,
         clock: Clock | None = None,
         reporting_channel: str | None = None,
+        *,
+        wait: Callable[[float], object] = time.sleep,
     ) -> None:
         self._web = web
+        self._wait = wait
         self._app_token = app_token
         self._signing_secret = signing_secret
         self._clock = clock or SystemClock()
@@ -90,10 +94,20 @@ class SlackChat:
     def _pages(
         self, method: str, arguments: Mapping[str, Any], field: str, most: int | None = None
     ) -> Iterator[Mapping[str, Any]]:
-        """Return the objects of `field` of all pages, of at most `most`."""
+        """Return the objects of `field` of all pages, of at most `most`.
+
+        All pages of a large workspace are more than Slack gives out within a minute: where there is no end to them
+        (`most`), the same page is asked for again when Slack allows it, not the first.
+        """
         cursor, pages = "", 0
         while most is None or pages < most:
-            page = self._web.call(method, {**arguments, "limit": PAGE} | ({"cursor": cursor} if cursor else {}))
+            try:
+                page = self._web.call(method, {**arguments, "limit": PAGE} | ({"cursor": cursor} if cursor else {}))
+            except ChatRateLimited as limit:
+                if most is not None or not pages:
+                    raise
+                self._wait(limit.retry_after)
+                continue
             yield from _objects(page.get(field))
             cursor, pages = _next(page), pages + 1
             if not cursor:

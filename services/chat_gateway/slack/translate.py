@@ -23,8 +23,8 @@ MOST_TEXT = 4_000
 MOST_ID = 64
 MOST_FIELD = 255
 MOST_SUBJECT = 255
-HUMAN_SUBTYPES = (None, "file_share")
-"""`file_share`: a person answered with a screenshot beside the words."""
+HUMAN_SUBTYPES = (None, "file_share", "thread_broadcast", "me_message")
+"""With a screenshot beside the words, in a thread and "also sent to the conversation", with `/me` before them."""
 REVISIONS = ("message_changed", "message_deleted")
 _LINK = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
 

@@ -25,6 +25,8 @@ log = get_logger(__name__)
 ERRORS = {400: "the request is malformed", 401: "no valid token", 403: "the token is not for this",
           404: "there is no such thing", 409: "cannot be done as things are", 422: "a parameter is wrong",
           429: "the token is used too much: wait", 503: "the record is away: try again"}  # fmt: skip
+MOST_BODY = 256 * 1024
+"""Bytes; a body is read before the token in its head is looked at."""
 DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>securitybot API</title>
 <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/api/docs/assets/swagger-ui.css"></head><body><div id="swagger-ui"></div>
@@ -39,6 +41,7 @@ def create_api(desk: Desk) -> ASGIApp:
     }
     app = FastAPI(
         title="securitybot", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json",
+        max_body_size=MOST_BODY,
         responses=responses,  # type: ignore[arg-type]
         description="The record of the bot. Tokens: `securitybot tokens create NAME --scope read|admin`.",
     )  # fmt: skip

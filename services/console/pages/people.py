@@ -139,5 +139,5 @@ PAGES = (
     Page("/people/{chat_id}", person),
     Page("/people/{chat_id}/allow-pushes", allow_pushes, Role.ANALYST, "POST"),
     Page("/silences/{table}", add, Role.ANALYST, "POST"),
-    Page("/silences/{table}/{number:int}/lift", lift_entry, Role.ANALYST, "POST"),
+    Page("/silences/{table}/{number:row}/lift", lift_entry, Role.ANALYST, "POST"),
 )

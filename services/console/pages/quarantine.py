@@ -82,7 +82,7 @@ def _row(connection: Connection, visit: Visit) -> dict[str, Any]:
 
 PAGES = (
     Page("/quarantine", show),
-    Page("/quarantine/{number:int}", one),
-    Page("/quarantine/{number:int}/retry", retry, Role.ANALYST, "POST"),
-    Page("/quarantine/{number:int}/drop", drop, Role.ANALYST, "POST"),
+    Page("/quarantine/{number:row}", one),
+    Page("/quarantine/{number:row}/retry", retry, Role.ANALYST, "POST"),
+    Page("/quarantine/{number:row}/drop", drop, Role.ANALYST, "POST"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ from services.chat_gateway.deliveries import LEASE, Deliveries
 from services.chat_gateway.directory import Directory, store
 from services.chat_gateway.jobs import Job, Outcome, job_of
 from services.chat_gateway.local import LocalChat
-from services.chat_gateway.port import Person, Posted
+from services.chat_gateway.port import ChatUnavailable, Person, Posted
 from tests.fakes.clock import FakeClock
 from tests.integration.chat_gateway.conftest import a_send
 
@@ -199,20 +200,50 @@ class GrowingChat(LocalChat):
 def test_a_newcomers_user_name_is_found_once_the_last_reading_is_older_than_ten_seconds(record: Record) -> None:
     chat = GrowingChat()
     directory = Directory(chat, record.transactions, record.clock)
-    directory.refresh(timedelta(0))
+    directory.refresh()
     bob = Person("U2", "bob", None, "Bob", None, None, active=True)
     chat.people.append(bob)
     record.clock.advance(timedelta(seconds=9))
-    assert directory.look_up("bob") is None
+    assert directory.look_up("bob", record.clock.now()) is None
     record.clock.advance(timedelta(seconds=1))
-    assert directory.look_up("bob") == bob
+    assert directory.look_up("bob", record.clock.now()) == bob
     assert chat.readings == 2
+
+
+def test_a_reading_that_began_after_the_question_is_new_enough_however_long_it_took(record: Record) -> None:
+    chat = GrowingChat()
+    directory = Directory(chat, record.transactions, record.clock)
+    asked_at = record.clock.now()
+    directory.refresh()
+    record.clock.advance(timedelta(minutes=5))
+    assert directory.look_up("bob", asked_at) is None
+    assert chat.readings == 1
+
+
+def test_nobody_waits_while_another_thread_reads_the_directory(record: Record) -> None:
+    began, goes_on = threading.Event(), threading.Event()
+
+    class SlowChat(GrowingChat):
+        def directory(self) -> Any:
+            began.set()
+            assert goes_on.wait(10)
+            return super().directory()
+
+    directory = Directory(SlowChat(), record.transactions, record.clock)
+    reader = threading.Thread(target=directory.refresh)
+    reader.start()
+    assert began.wait(10)
+    with pytest.raises(ChatUnavailable, match="being read"):
+        directory.look_up("alice", record.clock.now())
+    goes_on.set()
+    reader.join(10)
+    assert directory.look_up("alice", record.clock.now()) == ALICE
 
 
 def test_a_user_name_that_two_share_is_nobodys(record: Record) -> None:
     chat = GrowingChat()
     chat.people.append(Person("U2", "alice", None, "Another", None, None, active=True))
-    assert Directory(chat, record.transactions, record.clock).look_up("alice") is None
+    assert Directory(chat, record.transactions, record.clock).look_up("alice", record.clock.now()) is None
 
 
 def test_every_message_of_the_gateway_decodes(record: Record, memory_bus: KombuBus, one: Deliveries) -> None:

@@ -168,3 +168,21 @@ def test_the_fake_runs_as_a_process_with_the_same_helpers(process: dict[str, str
     chat.send(Recipient(kind="person", id=user), ChatContent(summary="hi"), "m-1")
     assert [message["text"] for message in control("messages_to", user_id=user)] == ["hi"]
     assert [call["message_id"] for call in control("requests", method="chat.postMessage")] == ["m-1"]
+
+
+def test_a_directory_of_more_pages_than_a_minute_gives_goes_on_where_it_was(slack: FakeSlack) -> None:
+    people = {slack.add_user(f"person{number}") for number in range(650)}
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+
+    chat = SlackChat(SlackWeb(slack.bot_token, slack.api_url), wait=wait)
+    read = chat.directory()
+    known = [next(read) for _ in range(200)]
+    slack.fail_next("users.list", "429", retry_after=30, times=2)
+    known += read
+    assert people <= {person.chat_id for person in known}
+    assert len(known) == len({person.chat_id for person in known})
+    assert waits == [30.0, 30.0]
+    assert len(slack.requests("users.list")) == 4 + 2

@@ -119,6 +119,11 @@ def test_words_beside_a_screenshot_count() -> None:
     assert reply(event(a_message(subtype="file_share"), OWN, NOW)).message.text == "yes"
 
 
+@pytest.mark.parametrize("subtype", ["thread_broadcast", "me_message"])
+def test_words_that_were_also_sent_to_the_conversation_are_words(subtype: str) -> None:
+    assert reply(event(a_message(subtype=subtype, thread_ts="1.2"), OWN, NOW)).message.thread == "1.2"
+
+
 def test_the_same_event_has_the_same_id_and_another_has_another() -> None:
     first, again = reply(event(a_message(), OWN, NOW)), reply(event(a_message(), OWN, NOW))
     other = reply(event(a_message() | {"event_id": "Ev2"}, OWN, NOW))
