@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Row, bindparam, case, literal, null, select, union_all, update
+from sqlalchemy import BindParameter, Row, bindparam, case, literal, null, select, true, union_all, update
 
 from common.alerts import Status
 from common.records.bulk import Insert, Update, Upsert, write
@@ -246,13 +246,17 @@ class Desk:
         wanted = (ALERTS.c.hash.in_(hashes), ALERTS.c.resolution.is_(None))
         return list(self.work.connection.execute(select(ALERTS).where(*wanted).order_by(ALERTS.c.id).with_for_update()))
 
-    def without_person(self) -> list[Row[Any]]:
-        """Lock and return open alerts whose owner is being looked up: two answers may come for one owner at once."""
+    def without_person(self, alert_hash: str | None) -> list[Row[Any]]:
+        """Lock and return open alerts whose owner is being looked up: two answers may come for one owner at once.
+
+        Those of `alert_hash`; None: all, at most 1000, where the answer does not tell for which alert it was asked.
+        """
         self.write_alerts()
+        wanted = true() if alert_hash is None else ALERTS.c.hash == alert_hash
         return list(
             self.work.connection.execute(
                 select(ALERTS)
-                .where(ALERTS.c.person_id.is_(None), ALERTS.c.status == Status.OPEN)
+                .where(ALERTS.c.person_id.is_(None), ALERTS.c.status == Status.OPEN, wanted)
                 .order_by(ALERTS.c.id)
                 .limit(1000)
                 .with_for_update()

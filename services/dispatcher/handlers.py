@@ -63,7 +63,7 @@ class DispatcherHandler:
         self._load(desk, [envelope.message for envelope in messages])
         for envelope in _without_verdict(desk, messages):
             with structlog.contextvars.bound_contextvars(message_id=envelope.id, alert=envelope.correlation_id):
-                self._happen(secretary, envelope.message, again=envelope.id in again)
+                self._happen(secretary, envelope, again=envelope.id in again)
         desk.save()
 
     def _load(self, desk: Desk, messages: Sequence[Message]) -> None:
@@ -83,12 +83,12 @@ class DispatcherHandler:
                 people.add(match.person.chat_id)
         desk.load_conversations(people)
 
-    def _happen(self, secretary: Secretary, message: Message, *, again: bool) -> None:
-        match message:
+    def _happen(self, secretary: Secretary, envelope: Envelope[Message], *, again: bool) -> None:
+        match message := envelope.message:
             case AlertAccepted(alert=alert):
                 secretary.accept(alert)
             case PersonLookedUp():
-                self._looked_up(secretary, message)
+                self._looked_up(secretary, message, envelope.correlation_id)
             case ReplyReceived():
                 self._replied(secretary, message, again=again)
             case ChatMessageDelivered(recipient=recipient) if recipient.kind == "person":
@@ -106,10 +106,10 @@ class DispatcherHandler:
             case _:
                 pass  # a report that reached its channel
 
-    def _looked_up(self, secretary: Secretary, message: PersonLookedUp) -> None:
+    def _looked_up(self, secretary: Secretary, message: PersonLookedUp, about: str | None) -> None:
         """Ask whoever was found; the next candidate is looked up, or nobody is left."""
         desk, owners = secretary.desk, self._config.owners
-        for row in desk.without_person():
+        for row in desk.without_person(about):
             candidates = owners.candidates(row.owner)
             if message.handle not in candidates:
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -421,6 +422,22 @@ def test_in_an_endless_storm_what_yields_gets_its_turn_nevertheless(embedded: Wo
     more()
     with running(embedded.worker(Tick("deadline", 60.0, lambda _: came.set(), yields=0.5))):
         assert came.wait(20)
+
+
+def test_what_yields_does_not_keep_the_worker_busy_while_the_broker_is_away(
+    embedded: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+
+    def away() -> str:
+        looks.append(None)
+        return "away"
+
+    monkeypatch.setattr("common.worker.CATCH_UP", 0.0)
+    monkeypatch.setattr(embedded.bus, "problem", away)
+    with running(embedded.worker(Tick("deadline", 60.0, lambda _: None, yields=30.0))):
+        time.sleep(1)
+    assert 1 < len(looks) < 10
 
 
 def test_a_commit_whose_answer_was_lost_is_published_by_the_sweep(

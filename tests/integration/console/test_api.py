@@ -187,7 +187,7 @@ def test_scopes_are_kept_and_a_cookie_is_no_token(house: House) -> None:
 def test_nobody_without_a_token_fills_the_memory(house: House) -> None:
     body = b'{"title": "' + b"x" * 300_000 + b'"}'
     answer = house.visitor().client.post("/api/v1/ignored", content=body, headers={"content-type": "application/json"})
-    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+    assert answer.status_code == 413
 
 
 def test_the_documentation_comes_from_this_machine(house: House) -> None:
