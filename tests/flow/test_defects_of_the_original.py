@@ -513,7 +513,7 @@ def test_a_form_from_elsewhere_publishes_no_trusted_looking_question(town: Town)
 
 def a_path(page: Page) -> str:
     """Return a path of the page, with something in place of its parameters."""
-    return re.sub(r"\{\w+\}", "f" * 64, re.sub(r"\{\w+:int\}", "1", page.path))
+    return re.sub(r"\{\w+\}", "f" * 64, re.sub(r"\{\w+:row\}", "1", page.path))
 
 
 def _runtime(town: Town) -> Runtime:
