@@ -41,7 +41,7 @@ class Envelope(Generic[M_co]):
     id: str
     message: M_co
     owner: str | None
-    """Whose message it is (a chat id): one person's messages keep their order by it."""
+    """Whose message it is (a chat id), for whoever follows one person's messages; their order is `sequence`'s."""
     correlation_id: str | None
     """The alert's hash, or what else binds the log lines of one story together."""
 

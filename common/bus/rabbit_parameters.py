@@ -1,4 +1,4 @@
-"""From a URL to pika's parameters, and from pika's errors to a line for the log. Pure."""
+"""From a URL to pika's parameters, and from pika's errors to a line for the log."""
 
 from __future__ import annotations
 

@@ -15,10 +15,11 @@ from services.cli.analysts import analysts
 from services.cli.bootstrap import bootstrap
 from services.cli.check import check
 from services.cli.history import history
+from services.cli.migrate import migrate
 from services.cli.people import people
 from services.cli.publish import publish
 from services.cli.quarantine import quarantine
-from services.cli.run import demo, migrate, run
+from services.cli.run import demo, run
 from services.cli.silences import blacklist, ignored
 from services.cli.tokens import tokens
 

@@ -1,4 +1,4 @@
-"""What waits for the team, worst first. Pure order here; one covering index walked group by group."""
+"""What waits for the team, worst first: one covering index, walked group by group."""
 
 from __future__ import annotations
 

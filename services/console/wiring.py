@@ -85,7 +85,7 @@ def pages(desk: Desk) -> tuple[Page, ...]:
         *(chat.PAGES if desk.runtime.settings.chat == "local" else ()),
         Page("/", _home),
         Page("/live", _live),
-        Page("/sign-out", _sign_out, method="POST"),
+        Page("/sign-out", signing_in.sign_out, method="POST"),
     )
 
 
@@ -107,12 +107,6 @@ def _home(_: Desk, __: Visit) -> Response:
 
 def _live(desk: Desk, _: Visit) -> Response:
     return StreamingResponse(desk.feed.events(), media_type="text/event-stream")
-
-
-def _sign_out(desk: Desk, visit: Visit) -> Response:
-    response = RedirectResponse("/sign-in", status_code=303)
-    desk.gate.leave(visit.request, response)
-    return response
 
 
 def _api(desk: Desk) -> ASGIApp:

@@ -18,7 +18,7 @@ from services.dispatcher.durations import Duration
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-class Proof(StrEnum):
+class ProofRule(StrEnum):
     """Whether a yes has to be proved with the second factor."""
 
     ALWAYS = "always"
@@ -42,7 +42,7 @@ class Policy(_Model):
     """`business`: the person's own working hours count; `always`: every hour counts."""
     outside_hours: Literal["ask", "wait"] = "ask"
     """Whether a person is asked outside their working hours, or first thing when those begin."""
-    proof: Proof = Proof.WHEN_POSSIBLE
+    proof: ProofRule = ProofRule.WHEN_POSSIBLE
     """Whether a yes has to be proved with the second factor."""
     proof_within: Duration = timedelta(minutes=15)
     """Time to have the push sent after a yes."""
@@ -75,7 +75,7 @@ class PolicyChange(_Model):
     remind_before: Duration | None = None
     clock: Literal["business", "always"] | None = None
     outside_hours: Literal["ask", "wait"] | None = None
-    proof: Proof | None = None
+    proof: ProofRule | None = None
     proof_within: Duration | None = None
     pushes: int | None = Field(None, ge=1, le=5)
     proof_memory: Duration | None = None

@@ -15,8 +15,7 @@ from services.dispatcher import questions, silencing
 from services.dispatcher.conversation_events import ProofBegun, ProofSettled
 from services.dispatcher.conversation_state import Proof, Purpose, Question
 from services.dispatcher.decisions import Note, Push, Report, Tell
-from services.dispatcher.policies import Policy
-from services.dispatcher.policies import Proof as ProofRule
+from services.dispatcher.policies import Policy, ProofRule
 from services.dispatcher.silencing import Wish
 from services.dispatcher.turn import Turn
 

@@ -64,7 +64,7 @@ class Secretary:
         candidates = self._config.owners.candidates(alert.owner)
         match = self.desk.directory.first_of(alert.owner, candidates)
         if match is None:
-            self.desk.place(alert.hash, escalate_at=self._escalate_at(alert, self._hours(None)))
+            self.desk.place(alert.hash, escalate_at=self._escalate_at(alert, self._rules(None)))
             self.look_up(alert.hash, candidates[0])
         else:
             self.route(alert, match)
@@ -92,7 +92,7 @@ class Secretary:
             question_id=asked.id if asked else None,
             status=Status.IN_PROGRESS.value if asked else Status.OPEN.value,
             asked_at=self.desk.work.now if asked else None,
-            escalate_at=self._escalate_at(alert, self._hours(person)),
+            escalate_at=self._escalate_at(alert, self._rules(person)),
         )
         if silence is not None:
             self._silenced([self.desk.alert(alert.hash)], silence, person.chat_id)
@@ -137,12 +137,12 @@ class Secretary:
     def tell_of(self, person_id: str, event: Event) -> None:
         """Let something happen to a conversation, and do what it decides."""
         person = self.desk.person(person_id)
-        talk, decisions = advance(self.desk.conversation(person_id), event, self._hours(person), self.desk.work.now)
+        talk, decisions = advance(self.desk.conversation(person_id), event, self._rules(person), self.desk.work.now)
         self.desk.keep(talk)
         for decision in decisions:
             self._carry_out(person, decision)
 
-    def _hours(self, person: Person | None) -> Rules:
+    def _rules(self, person: Person | None) -> Rules:
         policies = self._config.policies
         hours = policies.working_hours.of(person.time_zone if person else None)
         return Rules(policies, hours, self._config.second_factor)

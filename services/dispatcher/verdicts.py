@@ -19,7 +19,7 @@ from services.dispatcher.conversation_state import AskedAlert
 from services.dispatcher.desk import Desk
 from services.dispatcher.mail import Mail
 from services.dispatcher.outcomes import outcome
-from services.dispatcher.policies import Policy, Proof
+from services.dispatcher.policies import Policy, ProofRule
 
 log = get_logger(__name__)
 
@@ -45,7 +45,7 @@ def status_after(resolution: Resolution, policy: Policy) -> Status:
 
     Where proof is `always` needed, nothing but a proved answer closes, whatever the policy's list says.
     """
-    proved = resolution is Resolution.CONFIRMED or policy.proof is not Proof.ALWAYS
+    proved = resolution is Resolution.CONFIRMED or policy.proof is not ProofRule.ALWAYS
     return Status.CLOSED if resolution in policy.closes and proved else Status.VERIFYING
 
 

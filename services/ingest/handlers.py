@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -16,12 +14,11 @@ from common.alert_form import read_alert
 from common.alerts import Alert, Status, accepted_id
 from common.bus.port import Delivery
 from common.clock import Clock
-from common.ids import derived_id
 from common.logs import get_logger
 from common.messages import AlertAccepted
 from common.quarantine import quarantine
 from common.records.tables import AlertRow
-from common.topology import DEAD_QUEUE, DELIVERY_LIMIT, INGEST_QUEUE
+from common.topology import INGEST_QUEUE
 from common.unit_of_work import UnitOfWork
 from common.worker import Received
 from services.ingest.admission import Accept, Known, Occurrence, Refuse, admit
@@ -77,22 +74,6 @@ class IntakeHandler:
         work.after_commit(lambda: _tell(len(new), repeated.total(), refused))
 
 
-class DeadLetterHandler:
-    """Takes what the broker gave up on, and puts it where an analyst sees it and can send it again."""
-
-    name = "dead-letters"
-    queue = DEAD_QUEUE.name
-
-    def decode(self, delivery: Delivery) -> Delivery:
-        """Return the delivery as it was before it was dead-lettered."""
-        return before_death(delivery)
-
-    def handle(self, work: UnitOfWork, batch: Sequence[Received[Delivery]]) -> None:
-        """Quarantine all of them."""
-        for received in batch:
-            quarantine(work, received.message, reason_of_death(received.delivery), self.name)
-
-
 def intake_key(delivery: Delivery, today: date) -> str:
     """Return what recognises a redelivery. Publishers use an id twice, by mistake or on purpose: the content counts.
 
@@ -103,52 +84,10 @@ def intake_key(delivery: Delivery, today: date) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def death_key(delivery: Delivery, today: date) -> str:
-    """Return what recognises a redelivery: two queues may have given up on the same message, each for itself."""
-    return derived_id("dead", before_death(delivery).queue, intake_key(delivery, today))
-
-
 def load_known(connection: Connection, hashes: Collection[str]) -> dict[str, Known]:
     """Return what the record has under `hashes`."""
     rows = connection.execute(_KNOWN, {"hashes": sorted(hashes)})
     return {row.hash: Known(row.owner, row.title) for row in rows}
-
-
-def before_death(delivery: Delivery) -> Delivery:
-    """Return `delivery` with the exchange, routing key and queue that it had before the dead-letter exchange."""
-    death = _first_death(delivery)
-    keys = death.get("routing-keys")
-    key = keys[0] if isinstance(keys, list) and keys else delivery.routing_key
-    return replace(
-        delivery,
-        exchange=str(death.get("exchange", delivery.exchange)),
-        routing_key=str(key),
-        queue=str(death.get("queue", delivery.queue)),
-        headers={name: value for name, value in delivery.headers.items() if not _is_brokers(name)},
-    )
-
-
-def reason_of_death(delivery: Delivery) -> str:
-    """Return one line: why the broker gave up, and from which queue."""
-    death = _first_death(delivery)
-    if not death:
-        return "dead-lettered: the broker does not say why"
-    reason, queue = str(death.get("reason", "unknown")), str(death.get("queue", "unknown"))
-    if reason == "delivery_limit":
-        return f"dead-lettered: delivery_limit after {DELIVERY_LIMIT} redeliveries from queue {queue}"
-    return f"dead-lettered: {reason} from queue {queue}"
-
-
-def _first_death(delivery: Delivery) -> Mapping[str, Any]:
-    """The broker keeps the newest death first; the last one is where the message was published to."""
-    deaths = delivery.headers.get("x-death")
-    if isinstance(deaths, list) and deaths and isinstance(deaths[-1], Mapping):
-        return deaths[-1]
-    return {}
-
-
-def _is_brokers(header: str) -> bool:
-    return header.startswith(("x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count"))
 
 
 def _store(work: UnitOfWork, alert: Alert, occurrences: int) -> None:

@@ -8,7 +8,8 @@ from common.runnable import Runnable
 from common.service import Runtime, Service
 from common.worker import Worker
 from common.yaml_files import load_yaml
-from services.ingest.handlers import DeadLetterHandler, IntakeHandler, death_key, intake_key
+from services.ingest.dead_letters import DeadLetterHandler, death_key
+from services.ingest.handlers import IntakeHandler, intake_key
 from services.ingest.http import AlertsApi
 from services.ingest.sources import Sources
 

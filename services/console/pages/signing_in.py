@@ -16,7 +16,7 @@ from services.console.access import Role, is_cross_site, safe_path, same_token
 from services.console.desk import Desk
 from services.console.gate import is_secure
 from services.console.refusal import Refused
-from services.console.web import read_form
+from services.console.web import Visit, read_form
 
 log = get_logger(__name__)
 
@@ -59,6 +59,13 @@ def routes(desk: Desk) -> list[Route]:
         Route("/sign-in/oidc", to_provider, methods=["GET"]),
         Route("/sign-in/oidc/callback", from_provider, methods=["GET"]),
     ]
+
+
+def sign_out(desk: Desk, visit: Visit) -> Response:
+    """End the session."""
+    response = RedirectResponse("/sign-in", status_code=303)
+    desk.gate.leave(visit.request, response)
+    return response
 
 
 def _enter(desk: Desk, request: Request, given: tuple[str, str], target: str) -> Response:

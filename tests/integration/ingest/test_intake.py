@@ -27,7 +27,8 @@ from common.settings import Settings
 from common.topology import ALERTS, DISPATCHER_QUEUE, INGEST_QUEUE, TOPOLOGY
 from common.transactions import Transactions
 from common.worker import BATCH, Received, Worker
-from services.ingest.handlers import DeadLetterHandler, IntakeHandler, death_key, intake_key
+from services.ingest.dead_letters import DeadLetterHandler, death_key
+from services.ingest.handlers import IntakeHandler, intake_key
 from services.ingest.wiring import build
 from tests.fakes.clock import FakeClock
 from tests.waiting import eventually

@@ -11,7 +11,7 @@ from common.alerts import Resolution, Severity
 from common.errors import ConfigurationError
 from common.settings import SHIPPED_CONFIG
 from common.yaml_files import load_yaml
-from services.dispatcher.policies import Policies, Policy, Proof, WorkingHours, deadline, reminder
+from services.dispatcher.policies import Policies, Policy, ProofRule, WorkingHours, deadline, reminder
 from tests.unit.dispatcher.world import OFFICE, START
 
 SHIPPED = load_yaml(SHIPPED_CONFIG / "policies.yaml", Policies)
@@ -57,9 +57,13 @@ def test_the_first_title_that_matches_holds_alone() -> None:
 
 def test_the_shipped_file_asks_for_proof_of_high_and_critical_alerts_and_hurries_the_critical() -> None:
     assert SHIPPED.of("t", Severity.MEDIUM) == Policy()
-    assert SHIPPED.of("t", Severity.HIGH).proof is Proof.ALWAYS
+    assert SHIPPED.of("t", Severity.HIGH).proof is ProofRule.ALWAYS
     critical = SHIPPED.of("t", Severity.CRITICAL)
-    assert (critical.clock, critical.answer_within, critical.proof) == ("always", timedelta(minutes=15), Proof.ALWAYS)
+    assert (critical.clock, critical.answer_within, critical.proof) == (
+        "always",
+        timedelta(minutes=15),
+        ProofRule.ALWAYS,
+    )
 
 
 def test_ten_thousand_titles_from_outside_are_remembered_and_no_more() -> None:

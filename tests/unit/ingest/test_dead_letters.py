@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from common.bus.port import Delivery
-from services.ingest.handlers import before_death, death_key, reason_of_death
+from services.ingest.dead_letters import before_death, death_key, reason_of_death
 
 
 def dead(headers: dict[str, Any], message_id: str | None = "m-1") -> Delivery:
