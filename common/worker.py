@@ -9,6 +9,7 @@ What each failure does:
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -47,6 +48,9 @@ SWEEP_AGE_AT_START = timedelta(seconds=1)
 SWEEP_AGE = timedelta(seconds=10)
 CATCH_UP = 1.0
 """Seconds until the first deliveries of a new consumer are surely here."""
+HOLD_SECONDS = 1200.0
+"""How long a batch is held while the record is away. RabbitMQ takes back what is not acknowledged within half an hour,
+over and over, and counts it each time towards the delivery limit: it is given back once, and before that."""
 LOOK_AGAIN = 0.2
 """Seconds until what lets messages go first is looked at again."""
 PRUNE_EVERY = 600.0
@@ -140,7 +144,7 @@ class Worker(Generic[M]):
 
     def run(self) -> None:
         """Work until `stop`: finish the batch, publish, acknowledge, close."""
-        self._consumer = self._bus.consume([self._handler.queue], prefetch=2 * BATCH)
+        self._consumer = self._consume()
         for due in self._due:
             if due.yields:
                 due.at = time.monotonic() + CATCH_UP
@@ -168,12 +172,24 @@ class Worker(Generic[M]):
         failpoints.reached("after-receive")
         metrics.TAKEN.labels(self.name).inc(len(deliveries))
         metrics.BATCH_SIZE.labels(self.name).observe(len(deliveries))
-        if self._patiently(lambda: self._settle(deliveries), "batch"):
-            assert self._consumer is not None
+        assert self._consumer is not None
+        if self._patiently(lambda: self._settle(deliveries), "batch", seconds=HOLD_SECONDS):
             failpoints.reached("before-ack")
             self._consumer.ack(deliveries)
             failpoints.reached("after-ack")
             metrics.HANDLE_SECONDS.labels(self.name).observe(time.perf_counter() - began)
+        elif not self._stopping.is_set():
+            self._give_back(self._consumer)
+
+    def _give_back(self, consumer: Consumer) -> None:
+        """Let the broker keep the messages until the record answers."""
+        log.warning("messages_given_back", service=self.name)
+        consumer.close()
+        if self._patiently(lambda: self._transactions.run(lambda _: None), "record"):
+            self._consumer = self._consume()
+
+    def _consume(self) -> Consumer:
+        return self._bus.consume([self._handler.queue], prefetch=2 * BATCH)
 
     def _settle(self, deliveries: Sequence[Delivery]) -> None:
         """Handle all; where the batch fails for a message's sake, halve it until that message is alone."""
@@ -274,9 +290,11 @@ class Worker(Generic[M]):
             delete(InboxRow).where(InboxRow.consumer == self.name, InboxRow.handled_at < work.now - INBOX_KEPT)
         )
 
-    def _patiently(self, action: Callable[[], object], name: str, *, tries: int | None = None) -> bool:
-        """Run `action` until it works, waiting while the world is broken. False: told to stop, or `tries` used up."""
-        attempt = 0
+    def _patiently(
+        self, action: Callable[[], object], name: str, *, tries: int | None = None, seconds: float = math.inf
+    ) -> bool:
+        """Run `action` until it works, waiting while the world is broken. False: told to stop, or out of patience."""
+        attempt, until = 0, time.monotonic() + seconds
         while True:
             try:
                 action()
@@ -287,7 +305,7 @@ class Worker(Generic[M]):
                     "waiting", service=self.name, work=name, cause=str(error), seconds=round(pause, 2), attempt=attempt
                 )
                 metrics.FAILED.labels(self.name, type(error).__name__).inc()
-                if attempt == tries or self._stopping.wait(pause):
+                if attempt == tries or time.monotonic() > until or self._stopping.wait(pause):
                     return False
             except Exception:
                 if tries is None:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, func, insert, select
 from common import metrics
 from common.bus import open_bus
 from common.bus.port import Bus, Delivery, Publication
-from common.errors import BadMessage, BusUnavailable
+from common.errors import BadMessage, BusUnavailable, DatabaseUnavailable
 from common.messages import LookUpPerson
 from common.outbox import outbox_values
 from common.records.base import Base
@@ -422,6 +422,32 @@ def test_in_an_endless_storm_what_yields_gets_its_turn_nevertheless(embedded: Wo
     more()
     with running(embedded.worker(Tick("deadline", 60.0, lambda _: came.set(), yields=0.5))):
         assert came.wait(20)
+
+
+def test_what_the_record_cannot_take_for_long_is_given_back_and_comes_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.worker.HOLD_SECONDS", 0.3)
+    away, given_back = threading.Event(), threading.Event()
+    away.set()
+
+    def fail() -> None:
+        if away.is_set():
+            raise DatabaseUnavailable("away")
+
+    def lets_go(worker: Worker[str], consumer: Any) -> None:
+        away.clear()
+        given_back.set()
+        original(worker, consumer)
+
+    original = Worker._give_back
+    monkeypatch.setattr(Worker, "_give_back", lets_go)
+    world.handler.before = fail
+    world.publish("a", "b")
+    with running(world.worker()):
+        assert given_back.wait(10)
+        eventually(lambda: world.handled() == ["a", "b"])
+    assert world.bus.depths([INGEST_QUEUE.name]) == {INGEST_QUEUE.name: 0}
 
 
 def test_what_yields_does_not_keep_the_worker_busy_while_the_broker_is_away(
