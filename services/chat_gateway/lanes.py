@@ -1,7 +1,8 @@
 """Pure: one recipient's messages, which of them goes next, and when. Times are seconds of any steady clock.
 
-Persons: strictly by sequence. A gap means that an earlier message is still on its way (in a dead process's outbox,
-say); it is waited for, but not for ever. Channels and look-ups: as they came.
+Persons: strictly by sequence, but that a message does not wait for updates that the chat system puts off. A gap means
+that an earlier message is still on its way (in a dead process's outbox, say); it is waited for, but not for ever.
+Channels and look-ups: as they came.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ GAP_SECONDS = 20.0
 """Longer than a dead dispatcher's outbox (`SWEEP_AGE` and `SWEEP_EVERY`) or a dead gateway's claim keeps a message."""
 PER_SECOND = 1.0
 """Messages a second and channel that Slack takes; short bursts are allowed."""
+NOTHING_BLOCKED: Mapping[str, float] = {}
 BURSTS: Mapping[str, int] = {"person": 3, "channel": 2, "look_up": 1}
 """A conversation should feel immediate: question, answer and next question go at once."""
 
@@ -70,7 +72,7 @@ class Lane:
         """
         if self.busy or not self._waiting:
             return None
-        _, _, added, job = self._waiting[0]
+        _, _, added, job = self._first(now, blocked)
         if self._superseded(job):
             return now
         times = [self.not_before, blocked.get(job.calls, 0.0)]
@@ -80,9 +82,12 @@ class Lane:
             times.append(self._bucket.free_at(now))
         return max(times)
 
-    def take(self, now: float) -> tuple[Job, float]:
-        """Take the head, which `next_at` allows; returns it with the time at which its patience began."""
-        _, _, added, job = heapq.heappop(self._waiting)
+    def take(self, now: float, blocked: Mapping[str, float] = NOTHING_BLOCKED) -> tuple[Job, float]:
+        """Take what `next_at` allows; returns it with the time at which its patience began."""
+        first = self._first(now, blocked)
+        self._waiting.remove(first)
+        heapq.heapify(self._waiting)
+        _, _, added, job = first
         job.superseded = self._superseded(job)
         if job.calls == "send":
             self._bucket.take(now)
@@ -110,6 +115,22 @@ class Lane:
         self._waiting.clear()
         self._highest = None
         return jobs
+
+    def _first(self, now: float, blocked: Mapping[str, float]) -> tuple[int, int, float, Job]:
+        """Return the head; where that is an update that is put off, the first message behind it and others like it.
+
+        An update changes how an older message looks. What is new, the code of a push, say, is not to wait for that.
+        """
+        head = self._waiting[0]
+        if self._ordered and blocked.get("update", 0.0) > now:
+            reached = max(head[0], self.last or 0)
+            for one in sorted(self._waiting):
+                if one[0] > reached + 1:
+                    break
+                if one[3].kind != "update":
+                    return one
+                reached = max(reached, one[0])
+        return head
 
     def _superseded(self, job: Job) -> bool:
         if job.kind != "update":

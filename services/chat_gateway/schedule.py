@@ -177,7 +177,7 @@ class Schedule:
             lane.scheduled = None
             ready = lane.next_at(now, self._blocked)
             if ready is not None and ready <= now:
-                job, since = lane.take(now)
+                job, since = lane.take(now, self._blocked)
                 self._pace.take(now)
                 return Turn(lane, job, since)
             self._plan(lane, now)

@@ -102,6 +102,19 @@ def test_a_blocked_method_waits_and_others_do_not() -> None:
     assert lane.next_at(100.0, {"update": 130.0}) == 100.0
 
 
+def test_a_message_does_not_wait_for_updates_that_are_put_off() -> None:
+    jobs = [a_job(1, "update", target="a"), a_job(2, "update", target="b"), a_job(3), a_job(4), a_job(6)]
+    lane, blocked = a_lane(*jobs), {"update": 130.0}
+    taken = []
+    while (ready := lane.next_at(100.0, blocked)) == 100.0:
+        job, _ = lane.take(ready, blocked)
+        taken.append(job.message_id)
+        lane.done(job, 100.0, success=True)
+    assert taken == ["m3", "m4"], "and not what may stand behind one that is not here yet"
+    assert lane.next_at(100.0, blocked) == 130.0
+    assert [name for name, _ in run_out(lane, 130.0)] == ["m1", "m2", "m6"]
+
+
 def test_patience_begins_again_when_the_lane_works() -> None:
     lane = a_lane(a_job(1), a_job(2))
     job, since = lane.take(500.0)
