@@ -33,7 +33,7 @@ def before_asking(expires_at: datetime, now: datetime, failure: AuthTemporary | 
 
 def after_asking(failure: AuthTemporary) -> Settled | None:
     """Return the end of a request whose push may be on its way unknown, None where it may be sent again."""
-    return Settled(AuthResult.PUSH_FAILED, f"answer_lost: {failure}") if failure.may_have_started else None
+    return Settled(AuthResult.UNAVAILABLE, f"answer_lost: {failure}") if failure.may_have_started else None
 
 
 def after_poll(expires_at: datetime, now: datetime, failure: AuthTemporary | None) -> Settled | None:

@@ -33,7 +33,7 @@ def test_a_push_is_polled_a_little_longer_than_it_lasts() -> None:
 @pytest.mark.parametrize("may_have_started", [True, False])
 def test_a_push_is_sent_again_only_when_none_was_started_for_certain(may_have_started: bool) -> None:
     settled = polling.after_asking(AuthTemporary("lost", may_have_started=may_have_started))
-    assert settled == (Settled(AuthResult.PUSH_FAILED, "answer_lost: lost") if may_have_started else None)
+    assert settled == (Settled(AuthResult.UNAVAILABLE, "answer_lost: lost") if may_have_started else None)
 
 
 def test_a_poll_waits_for_no_longer_than_the_request_lasts_but_looks_once_more_at_an_old_one() -> None:
