@@ -41,7 +41,7 @@ POLICIES: dict[str, Any] = {
 }  # fmt: skip
 HABITS: tuple[Habit, ...] = ("confirms", "writes", "denies", "is unsure", "takes no push", "refuses", "confirms")
 SETTLED_SECONDS = 420.0 if LONG else 120.0
-"""A person is asked one thing at a time: a minute's flood is several minutes of conversation, and two workers share two cores."""
+"""A person is asked one thing at a time: a minute's flood is several minutes of conversation; workers share cores."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
