@@ -11,6 +11,7 @@ from typing import NoReturn, TypeVar
 import pika
 import pika.exceptions
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from common.bus.embedded import KombuBus
@@ -20,6 +21,9 @@ from common.records.migrate import migrate
 from common.topology import TOPOLOGY
 from tests.servers import MariaServer, RabbitServer, ServerMissing
 from tests.stack import Stack
+
+settings.register_profile("untimed", deadline=None)  # how fast the machine is, is no matter of these tests
+settings.load_profile("untimed")
 
 S = TypeVar("S", RabbitServer, MariaServer)
 TAIL = 6_000

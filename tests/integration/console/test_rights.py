@@ -21,7 +21,7 @@ OWN = ("/sign-out",)
 
 
 def path_of(pattern: str) -> str:
-    return re.sub(r"\{(\w+)(:int)?\}", lambda match: FILLED[match[1]], pattern)
+    return re.sub(r"\{(\w+)(:row)?\}", lambda match: FILLED[match[1]], pattern)
 
 
 def everything(house: House) -> dict[str, int]:
