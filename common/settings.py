@@ -209,7 +209,7 @@ def _incomplete(values: Mapping[str, str]) -> list[str]:
     if not values.get(f"{PREFIX}OIDC_ISSUER"):
         return []
     needed = (f"{PREFIX}OIDC_{part}" for part in ("CLIENT_ID", "CLIENT_SECRET", "ROLES"))
-    missing = [name for name in needed if not values.get(name) and not values.get(f"{name}_FILE")]
+    missing = [name for name in needed if not values.get(name, values.get(f"{name}_FILE"))]
     return [f"{name} is not set; SECURITYBOT_OIDC_ISSUER needs it" for name in missing]
 
 

@@ -182,10 +182,10 @@ class Worker(Generic[M]):
             self._give_back(self._consumer)
 
     def _give_back(self, consumer: Consumer) -> None:
-        """Let the broker keep the messages until the record answers."""
+        """Let the broker keep the messages until the record can be written to."""
         log.warning("messages_given_back", service=self.name)
         consumer.close()
-        if self._patiently(lambda: self._transactions.run(lambda _: None), "record"):
+        if self._patiently(lambda: self._transactions.run(self._prune), "record"):
             self._consumer = self._consume()
 
     def _consume(self) -> Consumer:

@@ -104,6 +104,15 @@ def test_all_mistakes_are_told_at_once() -> None:
     ]  # fmt: skip
 
 
+def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("\n")
+    given = {"OIDC_ISSUER": "https://id.example", "OIDC_CLIENT_ID": "a", "OIDC_ROLES": "soc=analyst"}
+
+    (line,) = problems(OIDC_CLIENT_SECRET_FILE=str(tmp_path / "secret"), **given)
+
+    assert line.startswith("SECURITYBOT_OIDC_CLIENT_SECRET is not set")
+
+
 def test_slack_and_duo_say_what_they_need() -> None:
     """Where they are used: the console, say, knows that chat is Slack and is given no token."""
     settings = load(CHAT="slack", AUTH="duo")

@@ -29,6 +29,8 @@ log = get_logger(__name__)
 
 EVENT_TYPE = "securitybot_message"
 PAGE = 200
+MOST_WAITS = 10
+"""For one page; who waits longer begins anew."""
 MOST_PAGES = 20
 """Of a channel's history, where a message is looked for: 4,000 messages since it was decided."""
 CLOCK_SKEW = timedelta(seconds=60)
@@ -99,15 +101,18 @@ class SlackChat:
         All pages of a large workspace are more than Slack gives out within a minute: where there is no end to them
         (`most`), the same page is asked for again when Slack allows it, not the first.
         """
-        cursor, pages = "", 0
+        cursor, pages, waits = "", 0, 0
         while most is None or pages < most:
             try:
                 page = self._web.call(method, {**arguments, "limit": PAGE} | ({"cursor": cursor} if cursor else {}))
             except ChatRateLimited as limit:
-                if most is not None or not pages:
+                if most is not None or not pages or waits == MOST_WAITS:
                     raise
+                waits += 1
+                log.info("waiting_for_next_page", method=method, seconds=limit.retry_after, page=pages + 1)
                 self._wait(limit.retry_after)
                 continue
+            waits = 0
             yield from _objects(page.get(field))
             cursor, pages = _next(page), pages + 1
             if not cursor:

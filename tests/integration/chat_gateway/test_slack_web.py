@@ -186,3 +186,15 @@ def test_a_directory_of_more_pages_than_a_minute_gives_goes_on_where_it_was(slac
     assert len(known) == len({person.chat_id for person in known})
     assert waits == [30.0, 30.0]
     assert len(slack.requests("users.list")) == 4 + 2
+
+
+def test_a_page_that_slack_puts_off_for_ever_is_given_up(slack: FakeSlack) -> None:
+    for number in range(250):
+        slack.add_user(f"person{number}")
+    read = SlackChat(SlackWeb(slack.bot_token, slack.api_url), wait=lambda _: None).directory()
+    for _ in range(200):
+        next(read)
+    slack.fail_next("users.list", "429", retry_after=30, times=100)
+    with pytest.raises(ChatRateLimited):
+        list(read)
+    assert len(slack.requests("users.list")) == 1 + 11
