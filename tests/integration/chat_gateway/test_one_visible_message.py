@@ -30,9 +30,11 @@ def test_a_message_is_shown_and_recorded(bench: Bench, alice: str) -> None:
 
 
 def test_a_delivery_in_time_is_nothing_to_tell(bench: Bench, alice: str) -> None:
-    bench.start()
+    gateway = bench.start()
     name = bench.send(alice, "was it you?", notify=True)
     eventually(lambda: bench.state(name) == "sent")
+    bench.gateways.remove(gateway)
+    gateway.stop()
     assert bench.heard(ChatMessageDelivered) == []
 
 
@@ -190,8 +192,10 @@ def test_a_channel_that_is_not_there_is_told(bench: Bench) -> None:
 
 
 def test_a_token_that_is_refused_makes_no_message_undeliverable(bench: Bench, alice: str) -> None:
-    bench.start()
+    gateway = bench.start()
     bench.slack.fail_next("chat.postMessage", "refuse", error="invalid_auth")
     name = bench.send(alice, "was it you?")
     eventually(lambda: bench.state(name) == "sent")
+    bench.gateways.remove(gateway)
+    gateway.stop()
     assert bench.heard(ChatMessageUndeliverable) == []

@@ -102,8 +102,8 @@ def test_an_update_of_a_message_that_failed_fails_too(bench: Bench, alice: str) 
     bench.start()
     name = bench.send(alice, "was it you?", 1)
     update = bench.update(alice, name, "you said yes", 2)
-    eventually(lambda: bench.state(update) == "failed")
-    assert {told.target for told in bench.heard(ChatMessageUndeliverable)} == {name, update}
+    eventually(lambda: {told.target for told in bench.heard(ChatMessageUndeliverable)} == {name, update})
+    assert bench.state(update) == "failed"
 
 
 def test_an_update_of_a_message_that_never_comes_fails_after_a_while(bench: Bench, alice: str) -> None:
