@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
+
+from common.hidden_characters import escape_hidden
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -35,29 +36,18 @@ class _Redactor:
         return value if cleaned == text else cleaned
 
 
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode's categories of what a terminal acts on, turns round or does not show."""
 _OF_MANY_LINES = ("exception", "stack")
 
 
 def _visible(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Show such characters as escapes: text from outside neither forges a line nor moves the cursor.
+    """Show hidden characters as escapes: text from outside neither forges a line nor moves the cursor.
 
     Only for the columns: JSON escapes them. What is no text is shown with `repr`, which escapes too.
     """
     return {
-        key: _escaped(value, "\n\t" if key in _OF_MANY_LINES else "") if isinstance(value, str) else value
+        key: escape_hidden(value, "\n\t" if key in _OF_MANY_LINES else "") if isinstance(value, str) else value
         for key, value in event.items()
     }
-
-
-def _escaped(text: str, kept: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char in kept or unicodedata.category(char) not in _HIDDEN else char.encode("unicode_escape").decode()
-        for char in text
-    )
 
 
 def configure_logging(

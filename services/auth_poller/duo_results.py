@@ -6,11 +6,11 @@ approved a push; an `allow` for any other reason (bypass, a trusted device) let 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 from common.messages import AuthResult
 from services.auth_poller.port import Prepared, Settled
+from services.auth_poller.pushinfo import printable
 
 _LONGEST_TRANSACTION = 255
 _LONGEST_CODE = 16
@@ -134,4 +134,4 @@ def _text(value: object, longest: int) -> str | None:
 
 def _word(value: object) -> str:
     """Return something from outside as one short printable word or two."""
-    return "".join(c for c in str(value)[:_LONGEST_WORD] if unicodedata.category(c)[0] not in "CZ" or c == " ")
+    return printable(str(value), _LONGEST_WORD)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from urllib.parse import quote
+
+from common.hidden_characters import is_hidden
 
 LIMIT = 20_000
 """Duo takes fewer bytes than this."""
 _LONGEST_LABEL = 100
 _LONGEST_VALUE = 1_000
-_NEVER_SHOWN = {"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"}
-"""Control characters, text direction and invisible marks, halves of surrogates, unassigned, private, line breaks."""
 
 
 def encode_pushinfo(title: str, facts: Sequence[tuple[str, str]]) -> str:
@@ -32,6 +31,6 @@ def encode_pushinfo(title: str, facts: Sequence[tuple[str, str]]) -> str:
 def printable(text: str, longest: int) -> str:
     """Return `text` on one line, without anything that cannot be seen, cut to `longest` characters."""
     spaced = (" " if character.isspace() else character for character in text)
-    shown = "".join(character for character in spaced if unicodedata.category(character) not in _NEVER_SHOWN)
+    shown = "".join(character for character in spaced if not is_hidden(character))
     shown = " ".join(shown.split())
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"

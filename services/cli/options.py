@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+from services.dispatcher.durations import parse_duration
 
-_DURATION = re.compile(r"(?:([0-9]{1,3})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def duration(value: str) -> timedelta:
     """Return the length of `2d`, `4h` or `1h30m`."""
-    match = _DURATION.fullmatch(value)
-    if not value or match is None:
+    parsed = parse_duration(value)
+    if parsed is None:
         raise click.BadParameter(f"{value!r} is no duration; write 30m, 4h, 1h30m or 2d")
-    days, hours, minutes = (int(number or 0) for number in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes)
+    return parsed
 
 
 def moment(value: str) -> datetime:

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from common.hidden_characters import escape_hidden
+
 PIPE_WIDTH = 200
 """Columns where standard output is no terminal."""
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Control, format (which turns the direction of writing), surrogates, private, unassigned, line and paragraph ends."""
 
 Row = Mapping[str, Any]
 
 
 def visible(value: object) -> str:
     """Return text in which every character that a terminal might act on is written as its escape."""
-    text = value if isinstance(value, str) else plain(value)
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        character.encode("unicode_escape").decode() if unicodedata.category(character) in _HIDDEN else character
-        for character in text
-    )
+    return escape_hidden(value if isinstance(value, str) else plain(value))
 
 
 def plain(value: object) -> str:

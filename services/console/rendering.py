@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -15,6 +14,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from common.hidden_characters import escape_hidden
 from services.console.access import Identity, Role
 from services.console.flash import FLASH_COOKIE, read_flash
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 THEMES = ("light", "dark")
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Control, direction-changing and other characters that show as nothing: they would let a text look like another."""
 _ABBREVIATED = ((86400 * 2, 86400, "d"), (3600, 3600, "h"), (60, 60, "min"))
 
 
@@ -84,15 +82,7 @@ def loose(value: Mapping[str, Any] | None) -> Loose:
 def visible(value: object) -> Markup:
     """Return text with its invisible characters shown as escapes; line feeds and tabs stay."""
     text = value if isinstance(value, str) else plain(value)
-    if text.isascii() and text.isprintable():
-        return escape(text)
-    shown = "".join(
-        character
-        if character in "\n\t" or unicodedata.category(character) not in _HIDDEN
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
-    return escape(shown)
+    return escape(escape_hidden(text, kept="\n\t"))
 
 
 def plain(value: object) -> str:

@@ -136,7 +136,7 @@ class Deadlines:
         for row in rows:
             if row.hash not in handled:
                 work.emit(AlertAccepted(alert=alert_of(row)), about=row.hash, message_id=accepted_id(row.hash))
-        if rows:
+        if len(rows) > len(handled):
             log.warning("announced_again", alerts=len(rows) - len(handled))
         if handled:
             self._give_up(work, sorted(handled))

@@ -6,10 +6,10 @@ is escaped. Slack's limits are kept here, by cutting with an ellipsis, so that n
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 from urllib.parse import urlsplit
 
+from common.hidden_characters import is_hidden
 from common.messages import Button, ChatContent, Part
 
 Block = dict[str, Any]
@@ -55,12 +55,9 @@ def render(content: ChatContent) -> tuple[str, list[Block]]:
 
 
 def harmless(text: str) -> str:
-    """Show what is invisible or turns the text round (control, format and lone surrogate characters) as U+FFFD."""
+    """Show hidden characters as U+FFFD; every end of a line is a line feed."""
     plain = text.replace("\r\n", "\n").translate(_LINE_ENDS)
-    return "".join(
-        _REPLACEMENT if unicodedata.category(char) in ("Cc", "Cf", "Cs") and char not in "\n\t" else char
-        for char in plain
-    )
+    return "".join(_REPLACEMENT if char not in "\n\t" and is_hidden(char) else char for char in plain)
 
 
 def cut(text: str, most: int) -> str:

@@ -148,7 +148,7 @@ def test_a_started_push_has_a_transaction() -> None:
         (400, 40002, "username", "unknown_user"),
         (400, 40002, "device", "refused 40002 device"),
         (404, None, None, "refused 404"),
-        (400, "a\nb", "\x1b[31m\u202e" + "x" * 90, f"refused ab [31m{'x' * 34}"),
+        (400, "a\nb", "\x1b[31m\u202e" + "x" * 90, f"refused a b [31m{'x' * 35}…"),
     ],
 )
 def test_an_error_answer_settles_what_asking_again_does_not_help(

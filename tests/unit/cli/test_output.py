@@ -51,10 +51,10 @@ def test_values_are_told_in_words() -> None:
 
 
 def test_durations_are_read() -> None:
-    assert [duration(text) for text in ("30m", "4h", "1h30m", "2d")] == [
-        timedelta(minutes=30), timedelta(hours=4), timedelta(minutes=90), timedelta(days=2),
+    assert [duration(text) for text in ("30m", "4h", "1h30m", "2d", "90s")] == [
+        timedelta(minutes=30), timedelta(hours=4), timedelta(minutes=90), timedelta(days=2), timedelta(seconds=90),
     ]  # fmt: skip
-    for wrong in ("", "4", "h", "-1h", "1.5h", "90s"):
+    for wrong in ("", "4", "h", "-1h", "1.5h", "forever"):
         with pytest.raises(click.BadParameter, match="is no duration"):
             duration(wrong)
 
