@@ -8,12 +8,11 @@ from typing import Any
 import click
 
 from common.errors import ChangeRefused
-from services.cli.options import json_option, limit_option, moment
+from services.cli.options import SEVERITY, json_option, limit_option, moment
 from services.cli.output import print_facts, print_json, print_table
 from services.cli.session import open_record
 
 STATUSES = ("open", "in_progress", "verifying", "closed")
-SEVERITIES = ("low", "medium", "high", "critical")
 RESOLUTIONS = (
     "confirmed", "confirmed_unproved", "denied", "not_sure", "wrong_person", "no_response", "proof_refused",
     "proof_denied", "proof_timeout", "proof_fraud", "proof_unavailable", "unreachable", "unknown_owner", "blacklisted",
@@ -34,7 +33,7 @@ def alerts() -> None:
 @click.option("--resolution", type=click.Choice(RESOLUTIONS), help="How it ended.")
 @click.option("--owner", help="As the publisher named them, or a chat id.")
 @click.option("--title", help="The exact title.")
-@click.option("--severity", type=click.Choice(SEVERITIES))
+@click.option("--severity", type=SEVERITY)
 @click.option("--after", type=moment, help="Received at or after this time.")
 @click.option("--before", type=moment, help="Received before this time.")
 @limit_option

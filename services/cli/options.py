@@ -11,6 +11,8 @@ import click
 from services.dispatcher.durations import parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
+SEVERITY = click.Choice(["low", "medium", "high", "critical"])
+"""`common.alerts.Severity`, written out: importing that takes a good part of a command's time."""
 
 
 def duration(value: str) -> timedelta:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from common.errors import BadMessage, BusUnavailable
+from services.cli.options import SEVERITY
 from services.cli.output import print_json_line, visible
 from services.cli.session import is_embedded, read_settings
 
@@ -31,7 +32,7 @@ DEFAULT_SOURCE = "cli"
 @click.option("--description", help="One line, shown to the owner.")
 @click.option("--reason", help="Longer context, shown quoted.")
 @click.option("--url", help="Where an analyst reads more.")
-@click.option("--severity", type=click.Choice(["low", "medium", "high", "critical"]))
+@click.option("--severity", type=SEVERITY)
 @click.option("--source", help=f"Which tool says so; {DEFAULT_SOURCE} where nothing is said.")
 @click.option("--event-time", help="When it happened, RFC 3339.")
 @click.option("--hash", "hash_", help="64 hex digits that identify the event.")

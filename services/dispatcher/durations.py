@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated
-
-from pydantic import BeforeValidator
 
 _PATTERN = re.compile(
     r"(?:(?P<days>\d{1,4})d)?(?:(?P<hours>\d{1,4})h)?(?:(?P<minutes>\d{1,4})m)?(?:(?P<seconds>\d{1,5})s)?"
@@ -29,18 +26,3 @@ def format_duration(duration: timedelta) -> str:
     days, hours = divmod(hours, 24)
     parts = [f"{count}{unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")) if count]
     return "".join(parts) or "0s"
-
-
-def _validate(value: object) -> object:
-    if isinstance(value, str):
-        duration = parse_duration(value)
-        if duration is None:
-            raise ValueError("must be a duration such as 90s, 30m, 2h or 30d")
-        return duration
-    if isinstance(value, timedelta):
-        return value
-    raise ValueError("must be a duration such as 90s, 30m, 2h or 30d")
-
-
-Duration = Annotated[timedelta, BeforeValidator(_validate)]
-"""A field of a YAML file that takes a written duration."""

@@ -6,15 +6,27 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from common.alerts import Resolution, Severity
 from services.dispatcher.business_hours import BusinessHours
-from services.dispatcher.durations import Duration
+from services.dispatcher.durations import parse_duration
 
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    found = parse_duration(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("must be a duration such as 90s, 30m, 2h or 30d")
+    return found
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+"""A field that takes a written duration."""
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 

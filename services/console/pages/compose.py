@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from common.alert_form import parse_rfc3339
 from common.alert_publication import prepare
-from common.alerts import Alert
+from common.alerts import Alert, Severity
 from common.bus.port import Publication
 from common.cards import alert_parts, question_card
 from common.errors import BadMessage, ChangeRefused
@@ -107,13 +107,12 @@ def _card(desk: Desk, alert: Alert) -> ChatContent:
 
 def _page(desk: Desk, visit: Visit, values: dict[str, str], **more: Any) -> Response:
     shown: dict[str, Any] = {"problem": None, "card": None, "count": 0} | more
-    page = desk.page("new.html", visit.request, visit.who, values=values, severities=SEVERITIES, **shown)
+    page = desk.page("new.html", visit.request, visit.who, values=values, severities=list(Severity), **shown)
     if shown["problem"]:
         page.status_code = 422
     return page
 
 
-SEVERITIES = ("low", "medium", "high", "critical")
 PAGES = (
     Page("/new", show, Role.ANALYST),
     Page("/new/preview", preview, Role.ANALYST, "POST"),

@@ -10,7 +10,7 @@ import pytest
 
 from common import alerts
 from services.cli import alerts as commands
-from services.cli.options import duration, moment
+from services.cli.options import SEVERITY, duration, moment
 from services.cli.output import plain, print_json, print_table, visible
 
 
@@ -69,5 +69,5 @@ def test_moments_are_utc_where_no_zone_is_given() -> None:
 
 def test_the_words_that_options_take_are_those_of_the_record() -> None:
     assert tuple(alerts.Status) == commands.STATUSES
-    assert tuple(alerts.Severity) == commands.SEVERITIES
+    assert list(alerts.Severity) == list(SEVERITY.choices)
     assert tuple(alerts.Resolution) == commands.RESOLUTIONS

@@ -5,9 +5,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ValidationError
 
-from services.dispatcher.durations import Duration, format_duration, parse_duration
+from services.dispatcher.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -46,17 +45,3 @@ def test_what_is_written_is_read_as_the_same(seconds: int) -> None:
 
 def test_zero_is_written_too() -> None:
     assert format_duration(timedelta(milliseconds=900)) == "0s"
-
-
-class Model(BaseModel):
-    """A file with a duration in it."""
-
-    wait: Duration
-
-
-def test_a_field_takes_a_written_duration_and_nothing_else() -> None:
-    assert Model.model_validate({"wait": "2h"}).wait == timedelta(hours=2)
-    assert Model(wait=timedelta(minutes=1)).wait == timedelta(minutes=1)
-    for wrong in ("soon", 90, None, 1.5):
-        with pytest.raises(ValidationError, match="must be a duration such as 90s, 30m, 2h or 30d"):
-            Model.model_validate({"wait": wrong})

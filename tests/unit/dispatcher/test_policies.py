@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from common.alerts import Resolution, Severity
 from common.errors import ConfigurationError
@@ -24,6 +25,14 @@ def test_without_a_file_the_defaults_hold() -> None:
     assert policy.back_off == timedelta(hours=21)
     assert policy.closes == {Resolution.CONFIRMED}
     assert policy.reports == set(Resolution) - {Resolution.CONFIRMED}
+
+
+def test_a_duration_is_written_with_units() -> None:
+    assert Policy.model_validate({"back_off": "1h30m"}).back_off == timedelta(minutes=90)
+    assert Policy(back_off=timedelta(minutes=1)).back_off == timedelta(minutes=1)
+    for wrong in ("soon", 90, None, 1.5):
+        with pytest.raises(ValidationError, match="must be a duration such as 90s, 30m, 2h or 30d"):
+            Policy.model_validate({"back_off": wrong})
 
 
 def test_a_title_is_stronger_than_a_severity_which_is_stronger_than_the_defaults() -> None:
