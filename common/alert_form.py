@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from common.alerts import Alert, Severity
@@ -85,6 +85,13 @@ def to_alert(value: object, *, routing_key: str, message_id: str | None, receive
         context=context,
         **given,
     )
+
+
+def is_usable(name: Literal["url", "event_time", "severity"], value: str | None) -> bool:
+    """Tell whether `to_alert` takes `value` for this field; None: it is absent, which may be."""
+    fields = _Fields({name: value})
+    {"url": fields.url, "event_time": fields.event_time, "severity": fields.severity}[name]()
+    return not fields.problems
 
 
 def to_body(alert: Alert) -> bytes:

@@ -14,11 +14,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from common.alert_form import FIELDS, MAX_DESCRIPTION, MAX_NAME, MAX_REASON
+from common.alert_form import FIELDS, MAX_DESCRIPTION, MAX_NAME, MAX_REASON, is_usable
 from common.alert_publication import SOURCE_NAME
 
 MAPPABLE = FIELDS - {"context", "hash", "source", "ldap", "username"}
 _CUT = {"title": MAX_NAME, "description": MAX_DESCRIPTION, "reason": MAX_REASON}
+_OPTIONAL: tuple[Literal["url", "event_time", "severity"], ...] = ("url", "event_time", "severity")
+_SECONDS_MOST = 1e11
+"""The year 5138; a larger number counts something smaller than seconds."""
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _MISSING = object()
 
@@ -42,7 +45,7 @@ class FieldMapping(BaseModel):
     template: Template = Field(alias="from")
     """Template: `{path}` stands for the value at that path, `{path|other}` for the first of them that is there."""
     form: Literal["text", "epoch"] = Field("text", alias="as")
-    """`epoch`: seconds since 1970 become a time; what is no number stays as it is."""
+    """`epoch`: seconds (or milli-, micro-, nanoseconds) since 1970 become a time, and so does ISO 8601 with a zone."""
     map: dict[str, str] = Field(default_factory=dict)
     """Their word to ours, compared in lower case; a word that is not in it stays as it is."""
     default: Template | None = None
@@ -60,7 +63,8 @@ class SourceMapping(BaseModel):
     fields: dict[str, FieldMapping]
     """Field of the alert → template, or the long form below. `owner`, `title` and `description` are needed."""
     context: str | None = None
-    """Path of an object that is kept as the alert's context; `.` is the whole payload."""
+    """Path of an object that is kept as the alert's context; `.` is the whole payload. What a field has that cannot be
+    used, `severity: unknown`, say, is put there too, under `not_understood`: an alert is not lost for that."""
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -115,10 +119,14 @@ def _map_item(source: str, mapping: SourceMapping, item: object) -> dict[str, An
         value = _field(field, item)
         if value is not None:
             alert[name] = _cut(value, _CUT[name]) if name in _CUT else value
-    if mapping.context is not None:
-        context = _find(item, mapping.context)
-        if isinstance(context, dict):
-            alert["context"] = context
+    if "severity" in alert:
+        alert["severity"] = alert["severity"].lower()
+    odd = {name: _cut(alert.pop(name), MAX_DESCRIPTION) for name in _OPTIONAL if not is_usable(name, alert.get(name))}
+    if "severity" in odd and (default := mapping.fields["severity"].default) is not None:
+        alert["severity"] = render(default, item)
+    context = _MISSING if mapping.context is None else _find(item, mapping.context)
+    if isinstance(context, dict) or odd:
+        alert["context"] = (context if isinstance(context, dict) else {}) | ({"not_understood": odd} if odd else {})
     identity = None if mapping.identity is None else render(mapping.identity, item)
     if identity is not None:
         alert["hash"] = hashlib.sha256(f"{source}\n{identity}".encode(errors="surrogatepass")).hexdigest()
@@ -179,8 +187,15 @@ def _find(item: object, path: str) -> object:
 
 def _from_epoch(value: str) -> str:
     try:
-        return datetime.fromtimestamp(float(value), UTC).isoformat()
+        number = float(value)
+        for _ in ("milli", "micro", "nano"):
+            number = number / 1000 if abs(number) > _SECONDS_MOST else number
+        return datetime.fromtimestamp(number, UTC).isoformat()
     except (ValueError, OverflowError, OSError):
+        pass
+    try:
+        return datetime.fromisoformat(value).isoformat()
+    except ValueError:
         return value
 
 

@@ -20,7 +20,8 @@ from common.bus.embedded import KombuBus
 from common.bus.port import Delivery, Publication
 from common.errors import BusUnavailable
 from common.http import HttpServer, create_app
-from common.records.tables import ApiTokenRow, HistoryRow
+from common.records.changes import retry_quarantined
+from common.records.tables import ApiTokenRow, HistoryRow, QuarantineRow
 from common.settings import SHIPPED_CONFIG
 from common.topology import ALERTS, INGEST_QUEUE
 from common.transactions import Transactions
@@ -142,8 +143,8 @@ def test_nothing_accepted_is_a_problem_that_names_every_error(api: Api) -> None:
         (b"owner=alice", {"content-type": "application/x-www-form-urlencoded"}, 415, "Content-Type"),
         (b"{}", {"content-encoding": "gzip"}, 415, "compressed"),
         (b'"' + b"x" * MAX_BODY + b'"', {}, 413, "at most 65536"),
-        (b"[" + b" " * MAX_REQUEST + b"]", {}, 413, "at most 4194304"),
-        (json.dumps([1] * (MAX_ALERTS + 1)).encode(), {}, 413, "at most 1000"),
+        (b"[" + b" " * MAX_REQUEST + b"]", {}, 413, f"at most {MAX_REQUEST}"),
+        (json.dumps([1] * (MAX_ALERTS + 1)).encode(), {}, 413, f"at most {MAX_ALERTS}"),
     ],
 )
 def test_a_request_that_cannot_be_taken_gets_a_problem(
@@ -157,7 +158,7 @@ def test_a_request_that_cannot_be_taken_gets_a_problem(
 
 def test_a_body_that_is_streamed_is_stopped_at_the_limit(api: Api) -> None:
     def endless() -> Iterator[bytes]:
-        for _ in range(100):
+        for _ in range(2 * MAX_REQUEST // 65536):
             yield b" " * 65536
 
     headers = {"authorization": f"Bearer {api.token}", "content-type": "application/json"}
@@ -188,10 +189,27 @@ def test_an_unknown_source_says_which_are_known(api: Api) -> None:
     assert "elastalert, osquery, splunk" in response.json()["detail"]
 
 
-def test_a_payload_without_what_the_mapping_needs_says_what_is_missing(api: Api) -> None:
-    response = api.post({"search_name": "x"}, "/v1/alerts/splunk")
-    assert response.status_code == 422
+def test_a_payload_without_what_the_mapping_needs_goes_to_the_quarantine_and_can_be_mended_there(api: Api) -> None:
+    good = {"sid": "1", "search_name": "Log-in", "result": {"user": "alice"}}
+    response = api.post([{"search_name": "x", "result": {"host": "db-7"}}, good], "/v1/alerts/splunk")
+    assert response.status_code == 202
     assert "owner: missing" in response.json()["rejected"][0]["error"]
+    assert len(api.published()) == 1
+    with api.transactions.engine.begin() as connection:
+        (row,) = connection.execute(select(QuarantineRow.__table__)).all()
+    assert (row.queue, row.routing_key, row.state) == ("securitybot.ingest", "alert.splunk", "waiting")
+    assert "owner: missing" in row.reason
+    assert json.loads(row.body)["context"] == {"host": "db-7"}
+    mended = json.dumps(json.loads(row.body) | {"owner": "alice"}).encode()
+    api.transactions.run(lambda work: retry_quarantined(work, row.id, "test", mended))
+    (delivery,) = api.published()
+    assert IntakeHandler(api.clock).decode(delivery).owner == "alice"
+
+
+def test_a_payload_of_which_nothing_can_be_taken_is_safe_all_the_same(api: Api) -> None:
+    response = api.post({"search_name": "x"}, "/v1/alerts/splunk")
+    assert (response.status_code, response.json()["accepted"]) == (202, [])
+    assert api.post([], "/v1/alerts/splunk").status_code == 422
 
 
 def test_a_payload_that_is_nested_without_end_is_refused_before_it_is_mapped(api: Api) -> None:

@@ -17,7 +17,7 @@ from services.ingest.sources import SourceMapping, Sources, map_payload, render
 NOW = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
 SHIPPED = load_yaml(SHIPPED_CONFIG / "sources.yaml", Sources).sources
 
-SPLUNK = {
+SPLUNK: dict[str, Any] = {
     "sid": "scheduler__admin__search__RMD5_at_1772539200_1",
     "search_name": "Log-in from a new country",
     "app": "search",
@@ -69,10 +69,43 @@ def test_splunks_webhook_becomes_an_alert() -> None:
     assert alert.context == SPLUNK["result"]
 
 
-def test_splunk_sending_the_same_search_again_is_the_same_event() -> None:
-    again = SPLUNK | {"result": {"user": "alice", "_time": "1772539999"}}
+def test_splunk_sending_the_same_result_again_is_the_same_event() -> None:
+    again = SPLUNK | {"results_link": "https://splunk.example/other"}
     assert alerts("splunk", SPLUNK)[0].hash == alerts("splunk", again)[0].hash
     assert alerts("splunk", SPLUNK)[0].hash != alerts("splunk", SPLUNK | {"sid": "other"})[0].hash
+
+
+def test_each_result_of_one_search_is_an_event_of_its_own() -> None:
+    results = [{"user": "alice", "host": "db-1"}, {"user": "alice", "host": "db-2"}, {"user": "bob", "host": "db-1"}]
+    assert len({alerts("splunk", SPLUNK | {"result": result})[0].hash for result in results}) == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "usable"),
+    [
+        ("severity", "HIGH", "high"),
+        ("severity", "unknown", "medium"),
+        ("_time", "2026-03-03T12:00:00.000+0000", NOW),
+        ("_time", "1772539200000", NOW),
+        ("_time", "1772539200000000", NOW),
+        ("_time", "Tuesday", None),
+        ("_time", "1e999", None),
+    ],
+)
+def test_an_alert_is_not_lost_for_a_field_that_it_can_do_without(field: str, value: str, usable: Any) -> None:
+    (alert,) = alerts("splunk", SPLUNK | {"result": {"user": "alice", field: value}})
+    found = alert.severity.value if field == "severity" else alert.event_time
+    assert found == (NOW if usable is None else usable)
+    odd = value if usable in (None, "medium") else None
+    name = "severity" if field == "severity" else "event_time"
+    assert (alert.context or {}).get("not_understood") == (None if odd is None else {name: odd})
+
+
+def test_a_link_that_cannot_be_used_is_kept_beside_the_payload() -> None:
+    long = "https://splunk.example/" + "x" * 3000
+    (alert,) = alerts("splunk", SPLUNK | {"results_link": long})
+    assert alert.url is None
+    assert alert.context == SPLUNK["result"] | {"not_understood": {"url": long[:1023] + "…"}}
 
 
 def test_osquerys_result_log_becomes_an_alert_one_line_or_many() -> None:
@@ -149,9 +182,10 @@ def test_a_mistake_in_the_mapping_names_file_and_key(tmp_path: Path, text: str, 
     assert str(path) in str(caught.value)
 
 
-def test_a_time_that_is_no_number_stays_as_it_is() -> None:
+def test_a_time_that_is_none_is_kept_beside_the_alert() -> None:
     mapping = SourceMapping.model_validate(
         {"fields": {"owner": "o", "title": "t", "description": "d", "event_time": {"from": "{at}", "as": "epoch"}}}
     )
-    for given in ("2026-03-03T12:00:00Z", "nan", "inf", "1e30"):
-        assert map_payload("x", mapping, {"at": given})[0]["event_time"] == given
+    for given in ("soon", "2026-03-03T12:00:00", "nan", "inf", "-1e30"):
+        (value,) = map_payload("x", mapping, {"at": given})
+        assert ("event_time" in value, value["context"]) == (False, {"not_understood": {"event_time": given}}), given
