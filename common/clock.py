@@ -23,10 +23,10 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-def skew_problem(whose: str, theirs: datetime, ours: datetime) -> str | None:
-    """Return what to do about a clock that is more than `MOST_SKEW` from ours; None: they agree."""
+def skew_problem(whose: str, theirs: datetime, ours: datetime, most: timedelta = MOST_SKEW) -> str | None:
+    """Return what to do about a clock that is more than `most` from ours; None: they agree."""
     skew = ours - theirs
-    if abs(skew) <= MOST_SKEW:
+    if abs(skew) <= most:
         return None
     way = "ahead of" if skew > timedelta(0) else "behind"
     return f"this machine's clock is {abs(skew).total_seconds():.0f} s {way} {whose}: let NTP set both"

@@ -9,6 +9,8 @@ from common.errors import BadMessage
 from common.messages import ALL_MESSAGES, Envelope, Message
 from common.topology import EVENTS, retry_key
 
+ORIGINAL_ID_HEADER = "original-id"
+"""The id under which a message from the quarantine was sent at first."""
 OWNER_HEADER = "owner"
 VERSION_HEADER = "version"
 

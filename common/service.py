@@ -24,7 +24,7 @@ from common.errors import Temporary
 from common.http import Check, HttpServer, create_app
 from common.ids import new_id
 from common.logs import get_logger
-from common.records.database import create_database, translated_errors
+from common.records.database import clock_problem, create_database, translated_errors
 from common.records.migrate import schema_problem
 from common.retry import Backoff
 from common.runnable import Runnable
@@ -77,12 +77,12 @@ def open_runtime(settings: Settings) -> Runtime:
     )
 
 
-def database_problem(engine: Engine) -> str | None:
-    """Readiness check: the record answers and has this release's schema."""
+def database_problem(engine: Engine, *, clock: bool = False) -> str | None:
+    """Readiness check: the record answers, has this release's schema and, where `clock`, about the same time."""
     try:
         with translated_errors(), engine.connect() as connection:
             connection.execute(text("SELECT 1"))
-            return schema_problem(connection)
+            return schema_problem(connection) or (clock_problem(connection) if clock else None)
     except Temporary as error:
         return str(error)
 
@@ -159,7 +159,7 @@ class Process:
         port = default if settings.http_port is None else settings.http_port
         checks: dict[str, Check] = {
             "broker": self._runtime.bus.problem,
-            "database": lambda: database_problem(self._runtime.engine),
+            "database": lambda: database_problem(self._runtime.engine, clock=True),
             "threads": self._threads_problem,
         }
         routes: list[BaseRoute] = []

@@ -9,11 +9,12 @@ What each failure does:
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Generic, Protocol, TypeVar
@@ -137,7 +138,8 @@ class Worker(Generic[M]):
             for tick in ticks
         ]
         self._due.append(_Due("forget_published", 1.0, transactions.forget_published, at=time.monotonic() + 1.0))
-        self._due.append(_Due("prune_inbox", PRUNE_EVERY, lambda: transactions.run(self._prune)))
+        later = time.monotonic() + PRUNE_EVERY  # what was left over from before a long outage comes again first
+        self._due.append(_Due("prune_inbox", PRUNE_EVERY, lambda: transactions.run(self._prune), at=later))
         if bus.durable:
             self._due.append(_Due("sweep_outbox", SWEEP_EVERY, self._sweep))
         self._sweep_age = SWEEP_AGE_AT_START
@@ -173,7 +175,13 @@ class Worker(Generic[M]):
         metrics.TAKEN.labels(self.name).inc(len(deliveries))
         metrics.BATCH_SIZE.labels(self.name).observe(len(deliveries))
         assert self._consumer is not None
-        if self._patiently(lambda: self._settle(deliveries), "batch", seconds=HOLD_SECONDS):
+        tries = itertools.count()
+
+        def settle() -> None:
+            # Whose commit's answer was lost may be handled: from the second try on they are as good as redelivered.
+            self._settle([replace(one, redelivered=True) for one in deliveries] if next(tries) else deliveries)
+
+        if self._patiently(settle, "batch", seconds=HOLD_SECONDS):
             failpoints.reached("before-ack")
             self._consumer.ack(deliveries)
             failpoints.reached("after-ack")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from common.bus.port import Publication
+from common.codec import ORIGINAL_ID_HEADER
 from common.errors import ChangeRefused
 from common.ids import new_id
 from common.records.queries import Record, find_people, get_quarantined
@@ -19,6 +20,7 @@ from common.unit_of_work import UnitOfWork
 MAX_TITLE = 255
 LONGEST = timedelta(days=366)
 """Every silence ends by itself."""
+A_MOMENT = timedelta(minutes=1)
 MOST_RETRIED = 256 * 1024
 """Bytes; a broker may close the channel on more, with all else that is in flight there."""
 
@@ -53,7 +55,10 @@ def add_ignored(work: UnitOfWork, handle: str, title: str, silence: Silence) -> 
     if not 1 <= len(title) <= MAX_TITLE:
         raise ChangeRefused(f"a title has 1 to {MAX_TITLE} characters")
     person = person_by_handle(work, handle)
-    work.insert(IgnoredRow, title=title, **_silence_values(work, person, silence))
+    values = _silence_values(work, person, silence) | {"title": title}
+    if _just_added(work, IgnoredRow, values):
+        return person
+    work.insert(IgnoredRow, **values)
     _note_silence(work, "ignored_added", person, silence, title=title)
     return person
 
@@ -62,7 +67,10 @@ def add_blacklist(work: UnitOfWork, handle: str, silence: Silence) -> Record:
     """Let a person not be asked about anything for a while. Returns the person."""
     _check_silence(work, silence)
     person = person_by_handle(work, handle)
-    work.insert(BlacklistRow, **_silence_values(work, person, silence))
+    values = _silence_values(work, person, silence)
+    if _just_added(work, BlacklistRow, values):
+        return person
+    work.insert(BlacklistRow, **values)
     _note_silence(work, "blacklist_added", person, silence)
     return person
 
@@ -91,6 +99,8 @@ def lift(work: UnitOfWork, table: type[IgnoredRow | BlacklistRow], number: int, 
 def retry_quarantined(work: UnitOfWork, number: int, actor: str, body: bytes | None = None) -> str:
     """Send a quarantined message again, with a new id, as the inbox knows the old one. Returns the new id.
 
+    The old one goes along: it names the chat message that is updated, and answered in its thread.
+
     An alert goes to the exchange for alerts, by whatever way it came. A message between services goes to the one queue
     that did not take it: the others have handled it, and would do so again under its new id.
 
@@ -103,10 +113,12 @@ def retry_quarantined(work: UnitOfWork, number: int, actor: str, body: bytes | N
     sent = bytes(row["body"]) if body is None else body
     if len(sent) > MOST_RETRIED:
         raise ChangeRefused(f"{number} would have {len(sent)} bytes; at most {MOST_RETRIED} are sent: mend it")
+    original: dict[str, Any] = {}
     if row["queue"] == INGEST_QUEUE.name:
         exchange, routing_key = ALERTS, f"alert.{row['routing_key'].rpartition('.')[2]}"
     elif row["exchange"] == EVENTS:
         exchange, routing_key = EVENTS, retry_key(row["queue"])
+        original = {ORIGINAL_ID_HEADER: row["message_id"]} if row["message_id"] else {}
     else:
         raise ChangeRefused(
             f"{number} came from {row['exchange']!r}; nothing is sent there: publish it anew and drop it"
@@ -118,7 +130,7 @@ def retry_quarantined(work: UnitOfWork, number: int, actor: str, body: bytes | N
         message_id=new_id(),
         type=row["type"],
         correlation_id=row["correlation_id"],
-        headers={name: value for name, value in row["headers"].items() if not name.startswith("x-")},
+        headers=original | {name: value for name, value in row["headers"].items() if not name.startswith("x-")},
     )
     work.publish(publication)
     work.note("quarantine_retried", actor=actor, entry=number, message_id=publication.message_id, new_body=bool(body))
@@ -166,6 +178,16 @@ def _silence_values(work: UnitOfWork, person: Record, silence: Silence) -> dict[
         "created_at": work.now,
         "until": silence.until,
     }
+
+
+def _just_added(work: UnitOfWork, table: type[IgnoredRow | BlacklistRow], values: Record) -> bool:
+    """Tell whether the same is there since a moment ago: a second click must not make a second entry to lift."""
+    columns = table.__table__.c
+    same = [columns[name] == value for name, value in values.items() if name not in ("created_at", "until")]
+    about = columns["until"].between(values["until"] - A_MOMENT, values["until"] + A_MOMENT)
+    lately = columns["created_at"] > work.now - A_MOMENT
+    query = select(columns["id"]).where(*same, about, lately, columns["lifted_at"].is_(None))
+    return work.connection.scalar(query.limit(1)) is not None
 
 
 def _note_silence(work: UnitOfWork, action: str, person: Record, silence: Silence, **detail: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from traceback import clear_frames
 from typing import Any
 
 from pymysql.constants import CLIENT
 from pymysql.cursors import Cursor
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     DatabaseError,
@@ -21,11 +22,14 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from common.clock import skew_problem
 from common.errors import ConfigurationError, DatabaseUnavailable
 from common.tls import SYSTEM, client_context, refused_certificate
 
 POOL_SIZE = 8
 CONNECT_SECONDS = 5
+MOST_SKEW_OF_REPLICAS = timedelta(seconds=2)
+"""From the record's clock. A claim that lives has 4 s left at least, and replicas tell by their own clocks."""
 STATEMENT_SECONDS = 30
 """Longer than any statement of ours takes; a half-open connection is noticed by it."""
 
@@ -108,6 +112,16 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def clock_problem(connection: Connection) -> str | None:
+    """Return what to do where the record's clock and this machine's differ: replicas would take each other's claims."""
+    if connection.dialect.name == "sqlite":
+        return None
+    before = datetime.now(UTC)
+    theirs = connection.exec_driver_sql("SELECT UTC_TIMESTAMP(6)").scalar_one().replace(tzinfo=UTC)
+    ours = min(max(theirs, before), datetime.now(UTC))  # the answer may have been long on its way
+    return skew_problem("the database's", theirs, ours, MOST_SKEW_OF_REPLICAS)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duo_client  # type: ignore[import-untyped]
@@ -33,6 +33,8 @@ CALL_SECONDS = 15.0
 LONG_POLL_SECONDS = 65.0
 """Duo answers a long poll after 60 s at the latest."""
 SHORTEST_POLL = 1.0
+PUSH_OPEN = timedelta(seconds=60)
+"""For as long Duo takes an answer to a push."""
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9.-]+)(?::(?P<port>[0-9]{1,5}))?")
 TYPE = "Security alert"
 """Heads the notification on the phone."""
@@ -99,7 +101,7 @@ class DuoAuthenticator:
         transaction = interpret_auth(response)
         if transaction is None:
             raise AuthTemporary("Duo's answer to the push has no txid", may_have_started=True)
-        return Started(transaction, prepared.code)
+        return Started(transaction, prepared.code, open_for=PUSH_OPEN)
 
     def poll(self, transaction: str, most: float) -> Settled | None:
         """Wait for the next change of the push's status."""

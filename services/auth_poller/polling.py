@@ -18,6 +18,8 @@ QUICK = 1.0
 INTERRUPTED = Settled(AuthResult.PUSH_FAILED, "interrupted")
 """Killed while asking: a push may be on its way, and nobody knows its transaction. Not believed, and not sent again
 unless the person asks for another."""
+_NOT_ASKED = Settled(AuthResult.PUSH_FAILED, "not_asked_in_time")
+"""Nobody let it expire: this poller, or whatever brings it its work, was away."""
 _EXPIRED = Settled(AuthResult.TIMED_OUT, "expired")
 
 _AFTER_QUICK = Backoff(first=0.05, longest=2.0)
@@ -28,7 +30,7 @@ def before_asking(expires_at: datetime, now: datetime, failure: AuthTemporary | 
     """Return the end of a request that has no time left to be asked, None while there is some."""
     if now < expires_at:
         return None
-    return _unavailable(failure) if failure else _EXPIRED
+    return _unavailable(failure) if failure else _NOT_ASKED
 
 
 def after_asking(failure: AuthTemporary) -> Settled | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal, Protocol
 
@@ -55,6 +55,9 @@ class Started:
     """What the person has to type into the push, at most 16 characters."""
     approve_in_chat: bool = False
     """Not polled: clicks in chat settle it (`answered`), or it expires."""
+    open_for: timedelta = timedelta(0)
+    """How long from now the person can answer. It is polled until then, even where the request's time is over before:
+    otherwise nobody would hear of an approval or a fraud."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,8 @@ class Push:
 
     def _keep(self, started: Started) -> None:
         """Store the transaction, however long the record is away: a push is out, and only this process knows of it."""
+        expires_at = max(self._request.expires_at, self._around.clock.now() + started.open_for)
+        self._request = replace(self._request, expires_at=expires_at)
         if not self._record(lambda work: requests.store_started(work, self._request, started)):
             self._reload()
             return
@@ -106,22 +108,21 @@ class Push:
     def _insist(self, call: Callable[[], T]) -> T | Settled | None:
         """Call until it works or the request's time is up; None: the process stops."""
         failures: list[AuthTemporary] = []
-        while not self._around.stopping.is_set():
-            over = polling.before_asking(
-                self._request.expires_at, self._around.clock.now(), failures[-1] if failures else None
-            )
-            if over:
-                return over
+        while True:
             try:
-                with self._around.starting:
-                    return call()
+                with self._around.starting:  # the wait for it may be long: what is looked at afterwards counts
+                    if self._around.stopping.is_set():
+                        return None
+                    over = polling.before_asking(
+                        self._request.expires_at, self._around.clock.now(), failures[-1] if failures else None
+                    )
+                    return over or call()
             except AuthTemporary as failure:
                 failures.append(failure)
                 self._log.warning("second_factor_failed", cause=str(failure), attempt=len(failures))
                 if lost := polling.after_asking(failure):
                     return lost
             self._around.stopping.wait(polling.pause_after_failure(len(failures)))
-        return None
 
     # --- waiting ------------------------------------------------------------------------------------------------
 

@@ -75,7 +75,9 @@ def not_asked(work: UnitOfWork, request_id: str, instance: str) -> None:
 
 def store_started(work: UnitOfWork, request: Request, started: Started) -> bool:
     """Keep the transaction and tell the dispatcher. False: it is kept already, or the request was settled meanwhile."""
-    values: dict[str, Any] = {"transaction": started.transaction, "code": started.code}
+    values: dict[str, Any] = {
+        "transaction": started.transaction, "code": started.code, "expires_at": request.expires_at,
+    }  # fmt: skip
     if started.approve_in_chat:
         values["claimed_until"] = request.expires_at + GRACE  # nobody has to look at it before that
     if not _step(work, request.request_id, (State.ASKING,), state=State.ASKED.value, **values):

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from common import backlog, metrics
 from common.clock import Clock
+from common.logs import get_logger
 from common.messages import AuthResult
 from common.plugins import load_plugin
 from common.service import Runtime, Service
@@ -17,8 +18,12 @@ from services.auth_poller.handlers import AuthHandler
 from services.auth_poller.poller import Poller
 from services.auth_poller.port import Authenticator
 
+log = get_logger(__name__)
+
 REMEMBERED = timedelta(seconds=30)
 """Readiness is asked every few seconds, the second factor is not."""
+PATIENCE = 2.0
+"""Seconds; Prometheus gives a scrape 10, Kubernetes a probe less."""
 
 
 def load_authenticator(settings: Settings) -> Authenticator:
@@ -46,19 +51,31 @@ def build(runtime: Runtime) -> Service:
 
 
 class RememberedCheck:
-    """Asks a check at most every `REMEMBERED`, one caller at a time."""
+    """Asks a check at most every `REMEMBERED`; where the second factor hangs, what was known before is told."""
 
     def __init__(self, check: Callable[[], str | None], clock: Clock) -> None:
         self._check = check
         self._clock = clock
         self._lock = threading.Lock()
-        self._asked_at: datetime | None = None
-        self._problem: str | None = None
+        self._answered_at: datetime | None = None
+        self._asking: threading.Thread | None = None
+        self._problem: str | None = "has not answered yet"
 
     def __call__(self) -> str | None:
         with self._lock:
-            now = self._clock.now()
-            if self._asked_at is None or now - self._asked_at >= REMEMBERED:
-                self._problem = self._check()
-                self._asked_at = now
-            return self._problem
+            fresh = self._answered_at is not None and self._clock.now() - self._answered_at < REMEMBERED
+            if not fresh and (self._asking is None or not self._asking.is_alive()):
+                self._asking = threading.Thread(target=self._ask, name="auth-check", daemon=True)
+                self._asking.start()
+            asking = self._asking
+        if not fresh and asking is not None:
+            asking.join(PATIENCE)
+        return self._problem
+
+    def _ask(self) -> None:
+        try:
+            self._problem = self._check()
+        except Exception as error:
+            log.exception("check_failed")
+            self._problem = f"could not be asked: {type(error).__name__}"
+        self._answered_at = self._clock.now()

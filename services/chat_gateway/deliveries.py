@@ -86,6 +86,10 @@ class Deliveries:
             work.insert(Row, **self._values(job, work.now, mine=mine))
         return ours
 
+    def known(self, work: UnitOfWork, message_ids: Collection[str]) -> set[str]:
+        """Return those of the messages that have their row."""
+        return set(work.connection.scalars(select(Row.message_id).where(Row.message_id.in_(message_ids))))
+
     def take_over(self, work: UnitOfWork, most: int, full: Collection[str] = ()) -> list[Job]:
         """Claim pending rows that are nobody's any more, oldest first, and return their jobs.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from common import codec
 from common.bus.port import Delivery
@@ -31,15 +32,22 @@ class ChatGatewayHandler:
         self._deliverer = deliverer
 
     def decode(self, delivery: Delivery) -> Envelope[Message]:
-        """Return the message; raises `BadMessage` for what this release does not know."""
-        return codec.decode(delivery)
+        """Return the message; raises `BadMessage` for what this release does not know.
+
+        One that comes from the quarantine keeps its name: what was said about it later is meant for it.
+        """
+        envelope = codec.decode(delivery)
+        original = delivery.headers.get(codec.ORIGINAL_ID_HEADER)
+        return replace(envelope, id=original) if isinstance(original, str) else envelope
 
     def handle(self, work: UnitOfWork, batch: Sequence[Received[Envelope[Message]]]) -> None:
         """Write a row for each message; one to three statements however many they are.
 
         Whose last message is done or in hand here has none elsewhere.
         """
-        jobs = [job_of(received.message, work.now) for received in batch]
+        retried = [one.message.id for one in batch if one.message.id != one.delivery.message_id]
+        known = self._deliveries.known(work, retried) if retried else set()
+        jobs = [job_of(one.message, work.now) for one in batch if one.message.id not in known]
         waiting = self._schedule.waiting({job.lane for job in jobs})
         unsure = self._schedule.unsure(jobs) | {job.lane for job in jobs if job.recipient_kind != "person"}
         ours = self._deliveries.add(work, jobs, self._room(), unsure, waiting)

@@ -142,7 +142,7 @@ def _broker_rights(url: str, rights: Mapping[str, Rights]) -> str | None:
 
 
 def _database(settings: Settings, rights: Mapping[str, Rights], service: str | None) -> Results:
-    from common.records.database import create_database
+    from common.records.database import clock_problem, create_database
     from common.service import database_problem
 
     try:
@@ -157,7 +157,7 @@ def _database(settings: Settings, rights: Mapping[str, Rights], service: str | N
         yield "database", problem
         if problem is None and engine.dialect.name != "sqlite":
             yield "database-rights", _told(lambda: _of_record(engine, lambda c: _table_rights(c, rights, service)))
-            yield "database-clock", _told(lambda: _of_record(engine, _database_clock))
+            yield "database-clock", _told(lambda: _of_record(engine, clock_problem))
     finally:
         engine.dispose()
 
@@ -181,17 +181,6 @@ def _table_rights(connection: Connection, rights: Mapping[str, Rights], service:
             "others"
         )
     return None
-
-
-def _database_clock(connection: Connection) -> str | None:
-    from datetime import UTC
-
-    from sqlalchemy import text
-
-    from common.clock import SystemClock, skew_problem
-
-    theirs = connection.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
-    return skew_problem("the database's", theirs.replace(tzinfo=UTC), SystemClock().now())
 
 
 # --- chat and second factor -------------------------------------------------------------------------------------------

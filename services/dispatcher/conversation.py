@@ -13,7 +13,7 @@ waiting state has a deadline. `questions`, `proving` and `silencing` have the ru
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from common.alerts import Resolution
 from services.dispatcher import proving, questions, silencing
@@ -44,8 +44,6 @@ _RESOLUTIONS = {
 SIMULATED_PUSH = ("approve", "refuse")
 """Buttons of the simulated push, which the auth poller takes."""
 OFFERED = ("push", "no_push")
-SAID_BEFORE = timedelta(days=1)
-"""How long words may be on their way. A time before that is no time at all: the chat system's clock is wrong."""
 ACTIONS = frozenset((*ANSWERS, *OFFERED, *SIMULATED_PUSH))
 """Every button that the bot shows."""
 
@@ -147,9 +145,7 @@ def _subject(talk: Conversation, typed: Typed) -> Question | Proof | None:
 
 
 def _before(typed: Typed, put_at: datetime | None) -> bool:
-    if put_at is None or typed.at >= put_at:
-        return False
-    return typed.again or put_at - SAID_BEFORE < typed.at
+    return put_at is not None and typed.at < put_at
 
 
 def _not_meant_for_this(turn: Turn) -> None:

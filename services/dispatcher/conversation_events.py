@@ -31,8 +31,6 @@ class Typed:
     """By the chat system's clock."""
     under: str | None = None
     """The message in whose thread it stands; None: in none of ours."""
-    again: bool = False
-    """Whether an analyst has sent it again from the quarantine: it is as old as `at` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,8 @@ class ProofSettled:
     request_id: str
     result: AuthResult
     detail: str
+    at: datetime | None = None
+    """When; None: just now."""
 
 
 @dataclass(frozen=True, slots=True)

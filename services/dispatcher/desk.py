@@ -235,10 +235,10 @@ class Desk:
         self.write_alerts()
         return self.work.connection.execute(select(ALERTS).where(ALERTS.c.hash == alert_hash)).one()
 
-    def with_verdict(self, hashes: Sequence[str]) -> set[str]:
-        """Return those of the alerts that have their verdict."""
-        resolved = (ALERTS.c.hash.in_(hashes), ALERTS.c.resolution.is_not(None))
-        return set(self.work.connection.scalars(select(ALERTS.c.hash).where(*resolved)))
+    def handled(self, hashes: Sequence[str]) -> set[str]:
+        """Return those of the alerts that are in somebody's hands, or have their verdict."""
+        taken = (ALERTS.c.hash.in_(hashes), ALERTS.c.escalate_at.is_not(None) | ALERTS.c.resolution.is_not(None))
+        return set(self.work.connection.scalars(select(ALERTS.c.hash).where(*taken)))
 
     def unresolved(self, hashes: Sequence[str]) -> list[Row[Any]]:
         """Lock and return those of the alerts that have no verdict yet."""

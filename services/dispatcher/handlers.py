@@ -21,7 +21,7 @@ from common.messages import (
     PersonLookedUp,
     ReplyReceived,
 )
-from common.topology import DISPATCHER_QUEUE, retry_key
+from common.topology import DISPATCHER_QUEUE
 from common.unit_of_work import UnitOfWork
 from common.worker import Received
 from services.dispatcher.chat_commands import parse
@@ -59,11 +59,10 @@ class DispatcherHandler:
         desk = Desk(work)
         secretary = Secretary(desk, self._config)
         messages = [received.message for received in batch]
-        again = {received.message.id for received in batch if received.delivery.routing_key == retry_key(self.queue)}
         self._load(desk, [envelope.message for envelope in messages])
-        for envelope in _without_verdict(desk, messages):
+        for envelope in _not_handled(desk, messages):
             with structlog.contextvars.bound_contextvars(message_id=envelope.id, alert=envelope.correlation_id):
-                self._happen(secretary, envelope, again=envelope.id in again)
+                self._happen(secretary, envelope)
         desk.save()
 
     def _load(self, desk: Desk, messages: Sequence[Message]) -> None:
@@ -83,14 +82,14 @@ class DispatcherHandler:
                 people.add(match.person.chat_id)
         desk.load_conversations(people)
 
-    def _happen(self, secretary: Secretary, envelope: Envelope[Message], *, again: bool) -> None:
+    def _happen(self, secretary: Secretary, envelope: Envelope[Message]) -> None:
         match message := envelope.message:
             case AlertAccepted(alert=alert):
                 secretary.accept(alert)
             case PersonLookedUp():
                 self._looked_up(secretary, message, envelope.correlation_id)
             case ReplyReceived():
-                self._replied(secretary, message, again=again)
+                self._replied(secretary, message)
             case ChatMessageDelivered(recipient=recipient) if recipient.kind == "person":
                 secretary.tell_of(recipient.id, MessageDelivered(message.target, message.delivered_at))
             case ChatMessageUndeliverable():
@@ -125,13 +124,13 @@ class DispatcherHandler:
             else:
                 secretary.unknown(row)
 
-    def _replied(self, secretary: Secretary, reply: ReplyReceived, *, again: bool) -> None:
+    def _replied(self, secretary: Secretary, reply: ReplyReceived) -> None:
         known = reply.action in ACTIONS or reply.action is None
         metrics.REPLIES.labels((reply.action or "typed") if known else "unknown").inc()
         if reply.action is None:
             under = secretary.desk.shown_as(reply.person_id, reply.thread) if reply.thread else None
             command = parse(reply.text, self._config.commands)
-            secretary.tell_of(reply.person_id, Typed(command, reply.received_at, under, again))
+            secretary.tell_of(reply.person_id, Typed(command, reply.received_at, under))
         else:
             secretary.tell_of(reply.person_id, Clicked(reply.action, reply.subject, reply.text))
 
@@ -148,12 +147,12 @@ class DispatcherHandler:
             "push_settled", alert=about, person=message.person_id,
             request=message.request_id, result=message.result.value, detail=message.detail,
         )  # fmt: skip
-        settled = ProofSettled(message.request_id, message.result, message.detail)
+        settled = ProofSettled(message.request_id, message.result, message.detail, message.settled_at)
         secretary.tell_of(message.person_id, settled)
 
 
-def _without_verdict(desk: Desk, messages: Sequence[Envelope[Message]]) -> Sequence[Envelope[Message]]:
-    """Leave out alerts that an analyst has sent again from the quarantine after the watchdog gave them a verdict.
+def _not_handled(desk: Desk, messages: Sequence[Envelope[Message]]) -> Sequence[Envelope[Message]]:
+    """Leave out alerts that an analyst has sent again from the quarantine, but that were announced again before.
 
     Only those come under another id than the alert's own, which spares the others the query.
     """
@@ -164,7 +163,7 @@ def _without_verdict(desk: Desk, messages: Sequence[Envelope[Message]]) -> Seque
     ]
     if not retried:
         return messages
-    done = desk.with_verdict(retried)
+    done = desk.handled(retried)
     return [e for e in messages if not (isinstance(e.message, AlertAccepted) and e.message.alert.hash in done)]
 
 

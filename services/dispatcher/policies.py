@@ -174,7 +174,7 @@ class Limits(_Model):
 
     pushes_per_hour: int = Field(6, ge=1)
     """Pushes to one person within an hour at the most."""
-    ignore_at_most: Duration = timedelta(hours=4)
+    ignore_at_most: Duration = Field(timedelta(hours=4), le=timedelta(hours=4))
     """The longest time that the chat command `ignore` takes."""
     stop_for: Duration = timedelta(days=30)
     """For how long the chat command `stop` holds."""

@@ -19,8 +19,11 @@ from services.dispatcher.policies import Policy, ProofRule
 from services.dispatcher.silencing import Wish
 from services.dispatcher.turn import Turn
 
-RESULT_GRACE = timedelta(seconds=60)
-"""How much longer than the push itself its result is waited for, before the second factor counts as unavailable."""
+RESULT_GRACE = timedelta(seconds=90)
+"""For how long a result is waited for after the last moment in which the push may be begun, before the second factor
+counts as unavailable. Duo keeps a push open for 60 s."""
+REMEMBERED_AT_ONCE = timedelta(minutes=5)
+"""A result that was longer on its way proves its own answer, and is not remembered for later ones."""
 SILENCE_WITHIN = timedelta(minutes=15)
 """How long the push for `stop` or `ignore` can be asked for."""
 HOUR = timedelta(hours=1)
@@ -182,7 +185,7 @@ def settled(turn: Turn, event: ProofSettled) -> None:
         turn.decide(Note("late_proof_ignored", {"result": event.result.value, "detail": event.detail}, refused=True))
         return
     turn.set(proof=None)
-    if event.result is AuthResult.APPROVED:
+    if event.result is AuthResult.APPROVED and turn.now - (event.at or turn.now) < REMEMBERED_AT_ONCE:
         turn.set(proved_at=turn.now)
     question = turn.talk.question
     if proof.purpose is not Purpose.ANSWER:

@@ -8,12 +8,14 @@ import pytest
 from sqlalchemy import insert
 
 from common.alerts import accepted_id
-from common.messages import AllowPushes, AuthResult
+from common.ids import new_id
+from common.messages import AlertAccepted, AllowPushes, AuthResult
 from common.records import changes
 from common.records.tables import HistoryRow, InboxRow, QuarantineRow
 from services.dispatcher.deadlines import Deadlines
 from services.dispatcher.policies import Policies
 from services.dispatcher.secretary import Secretary
+from services.dispatcher.verdicts import alert_of
 from tests.flow.conftest import Build, both
 from tests.flow.town import ALICE, Town, configuration
 
@@ -108,6 +110,21 @@ def test_an_alert_that_the_dispatcher_could_not_handle_still_goes_to_the_team(
     town.settle()
     assert town.asked(ALICE) == [], "it has its verdict"
     town.outcome(digest)
+
+
+def test_an_alert_whose_announcement_is_sent_again_from_the_quarantine_stays_where_it_is(town: Town) -> None:
+    """It was dead-lettered while the dispatcher was broken, and announced again after that was repaired."""
+    digest = town.alert()
+    town.clicks(ALICE, "yes")
+    town.clicks(ALICE, "push")
+    row = town.row(digest)
+    announced = AlertAccepted(alert=alert_of(row))
+    town.transactions.run(lambda work: work.emit(announced, about=digest, message_id=new_id()))
+    town.settle()
+    assert town.row(digest).question_id == row.question_id
+    town.phones.answer(AuthResult.APPROVED)
+    assert town.row(digest).resolution == "confirmed"
+    assert len(town.asked(ALICE)) == 1
 
 
 def test_an_alert_that_was_placed_after_all_is_not_given_up(town: Town) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,7 +27,9 @@ SOURCE = "custom"
 MOST_OWNERS = 50
 FIELDS = ("owners", "title", "description", "reason", "url", "severity")
 EVENT_TIME = "event_time"
-"""Fixed by the preview, so that what is sent twice (by a second click, say) is the same alert once more."""
+"""Fixed by the preview, so that what is sent twice (by a second click, say) is the same alert once more. The hash is of
+all fields: what goes back to change the severity sends another alert.
+"""
 UTC_ZONE = ZoneInfo("UTC")
 
 
@@ -92,6 +96,7 @@ def _prepare(desk: Desk, values: dict[str, str]) -> list[tuple[Alert, Publicatio
     prepared = []
     for index, owner in enumerate(owners):
         alert = fields | {"owner": owner, EVENT_TIME: (previewed + timedelta(microseconds=index)).isoformat()}
+        alert["hash"] = hashlib.sha256(json.dumps(alert, sort_keys=True).encode()).hexdigest()
         try:
             prepared.append(prepare(alert, source=SOURCE, message_id=new_id(), received_at=now))
         except BadMessage as error:

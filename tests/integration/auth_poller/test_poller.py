@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -68,8 +69,36 @@ def test_a_request_that_expired_before_it_was_begun_is_not_pushed(bench: Bench) 
     second_factor = FakeAuthenticator()
     _ask(bench, bench.run(second_factor), "r1", seconds=-1)
     eventually(bench.bus.settled)
-    assert bench.bus.settled()[0].result is AuthResult.TIMED_OUT
+    assert (bench.bus.settled()[0].result, bench.bus.settled()[0].detail) == (
+        AuthResult.PUSH_FAILED,
+        "not_asked_in_time",
+    )
     assert second_factor.starts == second_factor.prepares == []
+
+
+def test_a_request_whose_time_ran_out_while_it_waited_for_its_turn_is_not_pushed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.auth_poller.poller.STARTS_AT_ONCE", 1)
+    second_factor = FakeAuthenticator()
+    second_factor.may_start.clear()
+    poller = bench.run(second_factor)
+    _ask(bench, poller, "slow")
+    assert second_factor.in_start.wait(10)
+    _ask(bench, poller, "late", seconds=0.5)
+    time.sleep(0.6)
+    second_factor.may_start.set()
+    eventually(bench.bus.settled)
+    assert (bench.bus.settled()[0].request_id, bench.bus.settled()[0].detail) == ("late", "not_asked_in_time")
+    assert second_factor.starts == ["slow"]
+
+
+def test_a_push_that_began_late_is_asked_about_until_it_ends(bench: Bench) -> None:
+    second_factor = FakeAuthenticator()
+    second_factor.begun = [Started("tx-1", open_for=timedelta(seconds=60))]
+    _ask(bench, bench.run(second_factor), "r1", seconds=5)
+    eventually(lambda: bench.states() == ["asked"])
+    assert bench.row("r1").expires_at > bench.clock.now() + timedelta(seconds=30)
 
 
 def test_nobody_is_pushed_whom_prepare_settles(bench: Bench) -> None:
@@ -102,7 +131,7 @@ def test_a_push_whose_answer_was_lost_is_not_sent_again(bench: Bench) -> None:
 def test_a_second_factor_that_stays_away_is_unavailable_when_time_is_up(bench: Bench) -> None:
     second_factor = FakeAuthenticator()
     second_factor.prepared = [AuthTemporary("Duo cannot be reached")]
-    _ask(bench, bench.run(second_factor), "r1", seconds=0.2)
+    _ask(bench, bench.run(second_factor), "r1", seconds=1)
     eventually(bench.bus.settled)
     assert bench.bus.settled()[0].result is AuthResult.UNAVAILABLE
     assert "cannot be reached" in bench.bus.settled()[0].detail
@@ -158,8 +187,8 @@ def test_a_push_that_may_have_been_sent_before_a_kill_is_not_sent_again(bench: B
 
 @both
 def test_what_another_process_holds_is_left_alone(bench: Bench) -> None:
-    bench.insert(a_request("new"), lapsed=-5)
-    bench.insert(a_request("asking", state=State.ASKING), lapsed=1)
+    bench.insert(a_request("new"), lapsed=-60)
+    bench.insert(a_request("asking", state=State.ASKING), lapsed=0)
     second_factor = FakeAuthenticator()
     poller = bench.poller(second_factor, "two")
     poller.look()
@@ -173,7 +202,7 @@ def test_a_claim_is_renewed_for_as_long_as_the_push_is_carried(bench: Bench) -> 
     eventually(lambda: bench.states() == ["asked"])
     bench.lapse(seconds=-3)
     poller.look()
-    assert bench.lease("r1") > timedelta(seconds=4)
+    assert bench.lease("r1") > timedelta(seconds=3)
     assert bench.row("r1").claimed_by == "one"
 
 
@@ -187,7 +216,7 @@ def test_a_process_that_lost_its_claim_before_asking_does_not_push(bench: Bench)
     first, second = FakeAuthenticator(), FakeAuthenticator()
     poller = bench.poller(first)
     request = a_request()
-    bench.insert(request, claimed_by="two", lapsed=-5)
+    bench.insert(request, claimed_by="two", lapsed=-60)
     poller.offer([request])
     eventually(lambda: poller.in_flight() == 0)
     assert first.prepares == ["r1"]
@@ -214,6 +243,7 @@ def test_a_process_that_stops_lets_another_go_on_at_once(bench: Bench) -> None:
     poller = bench.run(first, "one")
     _ask(bench, poller, "r1")
     eventually(lambda: bench.states() == ["asked"])
+    bench.lapse(seconds=-600)  # so that the claim does not run out by itself
     poller.stop()
     eventually(lambda: bench.lease("r1") <= timedelta(0))
     bench.run(second, "two")
@@ -338,7 +368,7 @@ def test_a_process_that_gives_up_too_late_goes_on_with_what_the_other_stored(ben
 
 def test_a_local_push_takes_no_thread_and_expires_by_its_row(bench: Bench) -> None:
     poller = bench.run(LocalAuthenticator())
-    _ask(bench, poller, "r1", seconds=0.3)
+    _ask(bench, poller, "r1", seconds=2)
     eventually(bench.bus.started)
     assert bench.bus.started()[0].approve_in_chat
     eventually(lambda: poller.in_flight() == 0)

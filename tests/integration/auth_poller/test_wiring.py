@@ -18,10 +18,12 @@ from common.messages import AuthenticationSettled, AuthenticationStarted, AuthRe
 from common.service import Runtime
 from common.settings import Settings
 from common.topology import DISPATCHER_QUEUE
+from services.auth_poller import wiring
 from services.auth_poller.wiring import RememberedCheck, build, load_authenticator
 from tests.fakes.clock import FakeClock
 from tests.fakes.duo import FakeDuo
 from tests.integration.auth_poller.conftest import a_start
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.PROTOCOL_TLS is deprecated:DeprecationWarning")
 
@@ -108,6 +110,31 @@ def test_a_second_factor_that_nobody_registered_is_a_settings_error() -> None:
 @pytest.mark.parametrize("name", ["local", "none"])
 def test_what_needs_nothing_from_outside_is_always_ready(name: str) -> None:
     assert load_authenticator(Settings(auth=name)).check() is None
+
+
+def test_who_scrapes_does_not_wait_for_a_second_factor_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "PATIENCE", 0.05)
+    clock, asked, may_answer = FakeClock(), threading.Semaphore(0), threading.Semaphore(0)
+
+    def hang() -> str | None:
+        asked.release()
+        assert may_answer.acquire(timeout=10)
+        return None
+
+    check = RememberedCheck(hang, clock)
+    assert check() == check() == "has not answered yet"
+    may_answer.release()
+    eventually(lambda: check() is None)
+    clock.advance(timedelta(seconds=30))
+    assert check() is None, "what was known before"
+    may_answer.release()
+    assert asked.acquire(timeout=10)
+    assert asked.acquire(timeout=10)
+    assert not asked.acquire(blocking=False), "one at a time"
+
+
+def test_a_check_that_breaks_is_a_problem() -> None:
+    assert RememberedCheck(lambda: str(1 / 0), FakeClock())() == "could not be asked: ZeroDivisionError"
 
 
 def test_readiness_asks_the_second_factor_only_now_and_then() -> None:

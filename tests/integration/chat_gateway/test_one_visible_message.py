@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
+from common import codec
+from common.ids import new_id
 from common.messages import ChatMessageDelivered, ChatMessageUndeliverable, Envelope, Recipient
 from common.transactions import Transactions
 from services.chat_gateway.deliveries import Deliveries
@@ -199,3 +202,14 @@ def test_a_token_that_is_refused_makes_no_message_undeliverable(bench: Bench, al
     bench.gateways.remove(gateway)
     gateway.stop()
     assert bench.heard(ChatMessageUndeliverable) == []
+
+
+def test_a_message_from_the_quarantine_keeps_its_name_and_is_shown_once(bench: Bench, alice: str) -> None:
+    bench.start()
+    original = new_id()
+    for _ in range(2):
+        sent = codec.encode(a_send(alice, "was it you?", 1), message_id=new_id(), owner=None, correlation_id=None)
+        bench.bus.publish([replace(sent, headers={**sent.headers, codec.ORIGINAL_ID_HEADER: original})])
+    update = bench.update(alice, original, "you said yes", 2)
+    eventually(lambda: bench.state(update) == "sent")
+    assert bench.texts(alice) == ["you said yes"]

@@ -239,6 +239,7 @@ def test_a_message_between_services_goes_to_the_one_queue_that_did_not_take_it(l
         "ReplyReceived",
     )
     assert row.body == b'{"a": "\x1b"}'
+    assert row.headers == {"version": 1, "original-id": "m-1"}
 
 
 @pytest.mark.parametrize("kind", ["memory", "rabbitmq"])

@@ -88,8 +88,10 @@ def test_somebody_is_silenced_until_a_day_and_lifted(
     visitor = each_house.visitor()
     until = (each_house.clock.now() + timedelta(days=9)).strftime("%Y-%m-%d")
     given = {"person": "alice", "title": "sudo on db-7", "until": until, "reason": "migration"}
-    visitor.post(f"/silences/{table}", given)
+    for _ in range(2):
+        visitor.post(f"/silences/{table}", given)
     row = each_house.row(model)
+    assert len(each_house.history(f"{table}_added")) == 1, "a second click is not a second entry"
     assert (row.person_id, row.added_by, row.reason) == ("U1", "analyst:mara", "migration")
     assert row.until == each_house.clock.now().replace(hour=0) + timedelta(days=10)
     assert "migration" in visitor.get("/people").text
@@ -169,6 +171,10 @@ def test_a_new_alert_that_is_sent_twice_is_the_same_alert(house: House, monkeypa
     hashes = [json.loads(delivery.body)["hash"] for delivery in house.published(INGEST_QUEUE.name)]
     assert len(hashes) == 4
     assert len(set(hashes)) == 2
+    visitor.post("/new", given | {"severity": "critical"})
+    worse = [json.loads(delivery.body) for delivery in house.published(INGEST_QUEUE.name)]
+    assert [body["severity"] for body in worse] == ["critical", "critical"]
+    assert not {body["hash"] for body in worse} & set(hashes), "who goes back to change the form sends something else"
 
 
 def raising(error: Exception) -> Callable[..., None]:

@@ -16,7 +16,7 @@ FAILURE = AuthTemporary("Duo answered 500")
 def test_a_request_may_begin_until_the_moment_it_expires() -> None:
     assert polling.before_asking(EXPIRES, EXPIRES - MOMENT, None) is None
     assert polling.before_asking(EXPIRES, EXPIRES - MOMENT, FAILURE) is None
-    assert polling.before_asking(EXPIRES, EXPIRES, None) == Settled(AuthResult.TIMED_OUT, "expired")
+    assert polling.before_asking(EXPIRES, EXPIRES, None) == Settled(AuthResult.PUSH_FAILED, "not_asked_in_time")
 
 
 def test_a_request_that_could_not_begin_in_time_was_not_the_persons_fault() -> None:

@@ -137,15 +137,16 @@ def test_words_under_an_older_card_answer_nothing_and_those_under_this_one_do() 
     assert world.verdict().resolution is Resolution.PROOF_REFUSED
 
 
-def test_words_from_before_any_time_are_taken_for_new() -> None:
-    """A chat system whose clock is wrong must not make everybody mute."""
+@pytest.mark.parametrize("age", [timedelta(seconds=1), timedelta(hours=30), timedelta(days=300)])
+def test_words_answer_nothing_that_was_put_after_them_however_old_they_are(age: timedelta) -> None:
+    """After a weekend without a dispatcher, say: two times "yes", the second of which must not ask for a push."""
     world = Story()
     world.alert()
-    long_ago = world.now - timedelta(days=300)
-    world.happen(Typed(ChatCommand(Meaning.NO), long_ago, again=True))
-    assert world.told()[-1] == "meant_for_another", "sent again from the quarantine, they are as old as they say"
-    world.happen(Typed(ChatCommand(Meaning.NO), long_ago))
-    assert world.verdict().resolution is Resolution.DENIED
+    world.happen(Typed(ChatCommand(Meaning.NO), world.now - age))
+    assert world.told()[-1] == "meant_for_another"
+    world.types(Meaning.YES)
+    world.happen(Typed(ChatCommand(Meaning.YES), world.now - age))
+    assert world.offer.request_id is None
 
 
 def stop_is_offered_and_a_card_is_shown() -> Story:
@@ -231,6 +232,19 @@ def test_a_push_that_was_not_wanted_ends_the_memory_of_the_one_before(unwanted: 
     world.types(Meaning.YES)
     assert world.talk.proof is not None, "the intruder who has the chat needs a push of their own"
     assert world.talk.question is not None
+
+
+def test_an_approval_that_was_hours_on_its_way_proves_its_own_answer_and_no_later_one() -> None:
+    world = Story()
+    digest = world.alert()
+    world.types(Meaning.YES)
+    world.clicks("push")
+    (request_id,) = world.open_pushes
+    world.settle(request_id, AuthResult.APPROVED, on_its_way=timedelta(hours=3))
+    assert world.verdicts == {digest: Resolution.CONFIRMED}
+    world.alert("a new ssh key")
+    world.types(Meaning.YES)
+    assert world.offer.purpose is Purpose.ANSWER
 
 
 def request_of(proof: Proof) -> str:

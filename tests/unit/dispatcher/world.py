@@ -112,12 +112,14 @@ class World:
             self._put_on_card(alert.hash, question)
         return alert.hash
 
-    def settle(self, request_id: str, result: AuthResult, detail: str = "") -> None:
-        """Let the second factor give its result."""
+    def settle(
+        self, request_id: str, result: AuthResult, detail: str = "", on_its_way: timedelta = timedelta(0)
+    ) -> None:
+        """Let the second factor give its result, which reaches the dispatcher some time later."""
         push = self.open_pushes.pop(request_id, None)
         if result is AuthResult.APPROVED and push is not None:
             self.approved_at, self.approving = self.now, True
-        self.happen(ProofSettled(request_id, result, detail))
+        self.happen(ProofSettled(request_id, result, detail, self.now - on_its_way))
         self.approving = False
 
     def happen(self, event: Event) -> list[Decision]:
