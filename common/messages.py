@@ -182,7 +182,7 @@ class StartAuthentication(Message):
     facts: tuple[tuple[str, str], ...] = ()
     """Label and value, shown on the push."""
     expires_at: datetime
-    """After this nobody waits for the answer; a push not begun by then must not begin."""
+    """A push not begun by then must not begin. One that has begun is waited for until it ends."""
 
 
 class AuthenticationStarted(Message):

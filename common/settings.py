@@ -29,7 +29,7 @@ SHARED_HTTP_PORT = 8080
 
 
 class _MappingSource(PydanticBaseSettingsSource):
-    """Reads values from the mapping that `load_settings` was given, and from files named by `NAME_FILE`."""
+    """Reads values from the mapping that `load_settings` was given."""
 
     def __init__(self, settings_cls: type[BaseSettings], environment: Mapping[str, str]) -> None:
         super().__init__(settings_cls)

@@ -29,8 +29,8 @@ def check(context: click.Context) -> None:
     """Check settings and YAML files, broker, database, chat and second factor: a line each, exit 1 if one is not well.
 
     Rights at broker and in the database are checked for the service whose user the settings name (as
-    `securitybot bootstrap` makes them), otherwise for all services. Queues that are missing are declared, as every
-    service does; nothing else is changed, and nobody is told anything.
+    `securitybot bootstrap` makes them), otherwise for all services. Queues that are missing are declared where
+    the user may do that; nothing else is changed, and nobody is told anything.
 
     \b
     securitybot check && securitybot run all

@@ -111,7 +111,7 @@ class TitlePolicy(PolicyChange):
 
 
 class WorkingHours(_Model):
-    """Working hours of everybody whose directory entry says nothing else."""
+    """Everybody's working hours, in their own time zone where the directory has it."""
 
     opens: time = time(10)
     """When the working day begins, in the person's own time zone."""
@@ -179,7 +179,7 @@ class Limits(_Model):
     stop_for: Duration = timedelta(days=30)
     """For how long the chat command `stop` holds."""
     push_within: Duration = timedelta(seconds=75)
-    """How long a push that was sent is waited for; Duo's own expire after 60 s."""
+    """By when a push must have begun. It is waited for until it ends: Duo's expire after 60 s."""
 
 
 class Policies(_Model):

@@ -54,7 +54,7 @@ def containers(workload: Document) -> Iterator[Document]:
 
 each_workload = pytest.mark.parametrize("workload", WORKLOADS, ids=name_of)
 each_service_of_ours = pytest.mark.parametrize(
-    "workload", [one for one in WORKLOADS if one["kind"] == "Deployment"], ids=name_of
+    "workload", [one for one in WORKLOADS if one["metadata"]["name"] in HTTP_PORTS], ids=name_of
 )
 
 
@@ -77,7 +77,14 @@ def test_a_field_that_kubernetes_does_not_know_is_found() -> None:
 
 def test_every_service_runs_twice() -> None:
     ours = {one["metadata"]["name"]: one["spec"]["replicas"] for one in WORKLOADS if one["kind"] == "Deployment"}
-    assert ours == dict.fromkeys(HTTP_PORTS, 2)
+    assert ours == dict.fromkeys(HTTP_PORTS, 2) | {"cli": 0}
+
+
+@each_workload
+def test_what_reads_the_yaml_files_has_them_from_one_place(workload: Document) -> None:
+    mounts = [mount for container in containers(workload) for mount in container["volumeMounts"]]
+    needs = workload["metadata"]["name"] in {"ingest", "dispatcher", "chat-gateway", "console", "cli"}
+    assert ("/app/config" in [mount["mountPath"] for mount in mounts]) is needs
 
 
 @each_workload
@@ -165,7 +172,8 @@ def test_a_service_that_is_told_to_stop_is_given_the_time_that_it_takes(workload
 def test_a_container_of_ours_runs_a_command_that_there_is(workload: Document) -> None:
     for container in containers(workload):
         if container["image"] == OUR_IMAGE:
-            assert container["args"] in (["migrate", "--grants"], ["run", workload["metadata"]["name"]])
+            what = container.get("args", container.get("command"))
+            assert what in (["migrate", "--grants"], ["run", workload["metadata"]["name"]], ["sleep", "infinity"])
 
 
 def test_what_selects_pods_finds_some() -> None:

@@ -40,7 +40,7 @@ def _scopes(headers: Mapping[str, str]) -> str | None:
         return None
     return (
         f"the bot token lacks {', '.join(missing)}: add them under OAuth & Permissions, install the app again, and set "
-        "SECURITYBOT_SLACK_BOT_TOKEN to the new token"
+        "SECURITYBOT_SLACK_BOT_TOKEN to the token that is shown then"
     )
 
 
