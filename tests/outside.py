@@ -83,7 +83,7 @@ class Outcomes:
         with self._lock:
             return {digest: list(events.values()) for digest, events in self._heard.items()}
 
-    def wait(self, digest: str, timeout: float = 15.0) -> dict[str, Any]:
+    def wait(self, digest: str, timeout: float = 60.0) -> dict[str, Any]:
         """Return the `data` of the alert's outcome once it is there."""
         event = eventually(lambda: self.of(digest), timeout)[0]
         assert event["specversion"] == "1.0"

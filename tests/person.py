@@ -10,7 +10,7 @@ from tests.fakes.duo import Push
 from tests.stack import CHANNEL, Stack
 from tests.waiting import eventually
 
-SECONDS = 10.0
+SECONDS = 30.0
 _numbers = itertools.count(1)
 Message = dict[str, Any]
 

@@ -43,9 +43,9 @@ QUEUES = (
     "securitybot.ingest", "securitybot.dispatcher", "securitybot.chat-gateway", "securitybot.auth-poller",
     "securitybot.dead",
 )  # fmt: skip
-READY_SECONDS = 40.0
-STOP_SECONDS = 10.0
-"""What SIGTERM may take; container runtimes kill after that."""
+READY_SECONDS = 120.0
+STOP_SECONDS = 30.0
+"""A service stops in 10 s or logs `stopped_late`; a machine that is busy may need longer to end the process."""
 
 
 def new_vhost(rabbit: RabbitServer) -> str:

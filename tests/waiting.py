@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(predicate: Callable[[], T], timeout: float = 10.0, every: float = 0.02) -> T:
+def eventually(predicate: Callable[[], T], timeout: float = 30.0, every: float = 0.02) -> T:
     """Call `predicate` until it gives something true, and return that; fail after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:

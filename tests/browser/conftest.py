@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from bench.console_seed import seed
 from common.records.database import create_database
@@ -28,8 +28,9 @@ FLAGS = [
 ]  # fmt: skip
 ARTEFACTS = Path(os.environ.get("SECURITYBOT_TEST_ARTEFACTS", "build/screenshots"))
 ALERTS = 1500
-START_SECONDS = 40
+START_SECONDS = 120
 DESKTOP, PHONE = ViewportSize(width=1320, height=860), ViewportSize(width=390, height=844)
+expect.set_options(timeout=20_000)
 
 
 class Demo:
@@ -63,7 +64,7 @@ class Demo:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            self._process.wait(15)
+            self._process.wait(30)
         finally:
             self._process.kill()
             self._process.wait()
@@ -100,12 +101,12 @@ class Window:
 
     def __init__(self, context: BrowserContext, url: str, name: str) -> None:
         self._context, self._url, self._name = context, url, name
+        context.set_default_timeout(30_000)
         self.complaints: list[str] = []
         self.page: Page = context.new_page()
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
         self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
-        self.page.set_default_timeout(10_000)
 
     def go(self, path: str) -> Page:
         self.page.goto(self._url + path, wait_until="load")

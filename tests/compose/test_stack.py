@@ -183,7 +183,7 @@ def test_an_alert_over_http_that_is_denied_reaches_the_team(stack: Installation)
     assert answer.status_code == 202
     carol.click("no", "odd log-in")
     assert ear.wait(body["hash"])["resolution"] == "denied"
-    assert "odd log-in" in stack.analyst("team", "viewer").conversation()  # what the reporting channel has heard
+    stack.analyst("team", "viewer").wait_for("odd log-in")  # what the reporting channel has heard
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tests.servers import free_port
 from tests.stack import ROOT, SCRIPT
 from tests.waiting import eventually
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def bot(installed: Path, tmp_path: Path) -> Iterator[Bot]:
             yield bot
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(30)
 
 
 def is_ready(url: str) -> bool:

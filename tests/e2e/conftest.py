@@ -15,7 +15,7 @@ from tests.stack import Stack, new_database, new_vhost
 POLICIES: dict[str, Any] = {
     "defaults": {"clock": "always", "answer_within": "2m", "remind_before": "30s", "proof": "always", "back_off": "1h"},
     "titles": [
-        {"match": "soon over*", "answer_within": "3s", "remind_before": "2s"},
+        {"match": "soon over*", "answer_within": "8s", "remind_before": "6s"},
         {"match": "one push*", "pushes": 1},
         {"match": "no proof*", "proof": "never"},
     ],

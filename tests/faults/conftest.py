@@ -131,8 +131,15 @@ class Broken:
         def missing() -> int:
             return len([digest for digest in wanted if not self.outcomes.of(digest)])
 
+        def still_quiet() -> bool:
+            """A message that a consumer holds is in no queue's depth; what comes of it is seen a moment later."""
+            if not quiet():
+                return False
+            time.sleep(1.2)
+            return quiet()
+
         with contextlib.suppress(AssertionError):  # the checker tells better what is missing
-            eventually(lambda: missing() == 0 and quiet(), seconds, every=0.1)
+            eventually(lambda: missing() == 0 and still_quiet(), seconds, every=0.1)
 
     def verify(self, seconds: float = SETTLED_SECONDS) -> Findings:
         """Wait until all is settled, and let the checker have its say about everything so far."""
@@ -186,7 +193,7 @@ def place(installation: Broken) -> Iterator[Broken]:
     for name, process in list(installation.stack.processes.items()):
         if "-" in name and name[-1].isdigit():
             process.popen.terminate()
-            process.popen.wait(10)
+            process.popen.wait(30)
             del installation.stack.processes[name]
         elif not process.alive():
             installation.stack.start(name)  # type: ignore[arg-type]  # the keys without a number are the names

@@ -25,7 +25,7 @@ IN_CI: dict[Name, tuple[str, ...]] = {
     "auth-poller": ("after-push", "after-answer"),
 }
 """Those at which most has been done and least is known; `make faults` tries all."""
-SECONDS = 20.0
+SECONDS = 60.0
 IN_FLIGHT = 4
 """Pushes that may be started at the same moment by the alerts of one try."""
 

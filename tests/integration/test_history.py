@@ -364,9 +364,9 @@ def test_the_sealer_leaves_its_connections_as_they_were(on_mariadb: History) -> 
 
 def test_three_dispatchers_seal_what_four_writers_write_and_nothing_is_blamed(on_mariadb: History) -> None:
     with running(*[lambda number: write_somehow(on_mariadb, number)] * 4, *(dispatcher(on_mariadb) for _ in range(3))):
-        for _ in range(12):
-            time.sleep(0.2)
-            on_mariadb.clock.advance(SETTLED_AFTER)
+        for _ in range(48):
+            time.sleep(0.1)
+            on_mariadb.clock.advance(SETTLED_AFTER / 4)
         during = on_mariadb.verify()
     on_mariadb.seal(times=20)
 

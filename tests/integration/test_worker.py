@@ -118,11 +118,18 @@ class World:
         return [LookUpPerson.model_validate_json(delivery.body).handle for delivery in taken]
 
     def left_over(self) -> list[Delivery]:
-        """What nobody acknowledged."""
+        """What nobody acknowledged, now that no worker runs: it comes before a message that is published now."""
+        self.publish("the last")
         consumer = self.bus.consume([INGEST_QUEUE.name], 100)
-        taken = consumer.take(100, 0.3)
+        taken: list[Delivery] = []
+
+        def last() -> list[Delivery]:
+            taken.extend(consumer.take(100, 0.1))
+            return [delivery for delivery in taken if delivery.body == b"the last"]
+
+        consumer.ack(found := eventually(last))
         consumer.close()
-        return taken
+        return [delivery for delivery in taken if delivery not in found]
 
 
 @contextmanager
@@ -377,8 +384,12 @@ def test_stop_lets_the_batch_in_hand_finish(world: World) -> None:
 
 
 def test_messages_without_an_id_are_told_apart_by_their_redelivery(world: World) -> None:
+    def kill_after_both() -> None:
+        if sum(map(len, world.handler.batches)) == 2:
+            raise Killed
+
     world.publish("same", "same", message_id=None)
-    world.bus.before_ack = raising(Killed())
+    world.bus.before_ack = kill_after_both
     with pytest.raises(Killed):
         world.worker().run()
     world.bus.before_ack = lambda: None
@@ -398,7 +409,9 @@ def test_ticks_come_round_by_themselves_and_may_emit(world: World) -> None:
         eventually(lambda: world.bus.depths([CHAT_GATEWAY_QUEUE.name])[CHAT_GATEWAY_QUEUE.name] >= 2)
 
 
-def test_messages_that_wait_go_before_what_yields_to_them(world: World) -> None:
+def test_messages_that_wait_go_before_what_yields_to_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    if world.bus.durable:
+        monkeypatch.setattr("common.worker.CATCH_UP", 5.0)
     before: list[int] = []
 
     def deadline(_: UnitOfWork) -> None:
@@ -463,7 +476,7 @@ def test_what_yields_does_not_keep_the_worker_busy_while_the_broker_is_away(
     monkeypatch.setattr(embedded.bus, "problem", away)
     with running(embedded.worker(Tick("deadline", 60.0, lambda _: None, yields=30.0))):
         time.sleep(1)
-    assert 1 < len(looks) < 10
+    assert 1 < len(looks) < 50
 
 
 def test_a_commit_whose_answer_was_lost_is_published_by_the_sweep(
@@ -482,10 +495,11 @@ def test_a_commit_whose_answer_was_lost_is_published_by_the_sweep(
     durable.publish("a")
     worker = durable.worker()
     with running(worker):
-        eventually(lambda: lost.is_set() and not durable.left_over())
+        assert lost.wait(30)
         durable.clock.advance(timedelta(seconds=30))
         assert durable.emitted(1) == ["a"]
     assert durable.handled() == ["a"]
+    assert durable.left_over() == []
 
 
 def test_a_tick_that_fails_stops_nothing(world: World) -> None:
@@ -501,7 +515,8 @@ def test_a_tick_that_fails_stops_nothing(world: World) -> None:
         eventually(lambda: world.handled() == ["a"])
 
 
-def test_the_inbox_forgets_what_is_a_week_old(world: World) -> None:
+def test_the_inbox_forgets_what_is_a_week_old(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.worker.PRUNE_EVERY", 0.1)
     with world.engine.begin() as connection:
         for days in (8, 6):
             connection.execute(

@@ -9,7 +9,8 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-RETRIES = 3
+RETRIES = 30
+"""Slack tries three times more, over an hour; tries that come so quickly have to be more."""
 
 
 class EventsPoster:

@@ -53,7 +53,8 @@ class WebApi:
         return self._methods[method](arguments)
 
     def _auth_test(self, _: Arguments) -> Object:
-        return {"team_id": TEAM, "user_id": BOT_USER, "bot_id": BOT, "user": "securitybot", "url": "https://fake/"}
+        own = {"team_id": TEAM, "user_id": BOT_USER, "bot_id": BOT, "user": "securitybot", "url": "https://fake/"}
+        return own | ({"enterprise_id": self._workspace.enterprise_id} if self._workspace.enterprise_id else {})
 
     def _open(self, arguments: Arguments) -> Object:
         user = self._workspace.user(str(arguments.get("users", "")))
@@ -95,7 +96,7 @@ class WebApi:
 
     def _list(self, arguments: Arguments) -> Object:
         with self._workspace.lock:
-            everybody = list(self._workspace.users.values())
+            everybody = [user for user in self._workspace.users.values() if user.team_id == TEAM]
         page, more = _page(everybody, arguments, int(arguments.get("limit", 1000)))
         return {"members": [user.as_slack_shows() for user in page]} | more
 

@@ -36,19 +36,28 @@ class User:
     locale: str = "en-US"
     deleted: bool = False
     is_bot: bool = False
+    team_id: str = TEAM
+    """Another one: somebody of another workspace, whom a shared channel or the same Enterprise Grid brings here."""
+    enterprise_id: str | None = None
+    is_stranger: bool = False
+    """Of another workspace, and in no channel that the bot sees."""
 
     def as_slack_shows(self) -> Object:
         """Return the user object of the Web API."""
         profile = {"real_name": self.real_name, "display_name": self.name.title()}
+        grid = {"enterprise_user": {"id": self.id, "enterprise_id": self.enterprise_id, "teams": [self.team_id]}}
+        foreign = {"is_stranger": self.is_stranger} if self.team_id != TEAM else {}
         return {
             "id": self.id,
-            "team_id": TEAM,
+            "team_id": self.team_id,
             "name": self.name,
             "deleted": self.deleted,
             "is_bot": self.is_bot,
             "tz": self.tz,
             "locale": self.locale,
             "profile": profile | ({"email": self.email} if self.email else {}),
+            **foreign,
+            **(grid if self.enterprise_id else {}),
         }
 
 
@@ -68,6 +77,8 @@ class Workspace:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.users: dict[str, User] = {}
+        self.enterprise_id: str | None = None
+        """The Enterprise Grid that the workspace belongs to."""
         self.channels: dict[str, Channel] = {}
         self._direct: dict[str, str] = {}
         self._numbers = itertools.count(1)
@@ -106,6 +117,13 @@ class Workspace:
                 channel.user = user_id
                 self._direct[user_id] = channel.id
             return self.channels[self._direct[user_id]]
+
+    def move_direct(self, user_id: str) -> None:
+        """Give the person's direct messages another id, as a migration may; nobody knows the old one any more."""
+        with self.lock:
+            channel = self.channels.pop(self.direct(user_id).id)
+            channel.id = self._direct[user_id] = f"D{self.number():08d}"
+            self.channels[channel.id] = channel
 
     def user(self, user_id: str) -> User:
         """Return a user, or refuse."""

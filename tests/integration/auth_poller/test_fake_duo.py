@@ -72,10 +72,11 @@ def test_a_verified_user_gets_no_push_from_a_client_that_cannot_show_the_code(du
 
 
 def test_a_push_that_nobody_answers_expires(duo: FakeDuo) -> None:
-    duo.push_seconds = 0.1
+    duo.push_seconds, duo.poll_seconds = 2.0, 30.0
     duo.add_user("ada")
-    txid = _client(duo).auth(factor="push", username="ada", device="auto", async_txn=True)["txid"]
-    statuses = [_client(duo).auth_status(txid)["status"] for _ in range(2)]
+    client = _client(duo, timeout=20)
+    txid = client.auth(factor="push", username="ada", device="auto", async_txn=True)["txid"]
+    statuses = [client.auth_status(txid)["status"] for _ in range(2)]
     assert statuses == ["pushed", "timeout"]
 
 

@@ -53,7 +53,7 @@ class FailingChat(LocalChat):
 class Parts:
     """A deliverer without the worker around it."""
 
-    def __init__(self, engine: Engine, bus: KombuBus, chat: FailingChat) -> None:
+    def __init__(self, engine: Engine, bus: KombuBus, chat: FailingChat, patience: float = 60.0) -> None:
         self.engine = engine
         self.clock = FakeClock()
         self.schedule = Schedule()
@@ -63,7 +63,7 @@ class Parts:
         calls = Calls(chat, directory, self.deliveries, self.transactions, self.clock)
         self.deliverer = Deliverer(
             calls, self.schedule, self.deliveries, self.transactions, self.clock, threads=2,
-            backoff=Backoff(first=0.01, longest=0.02), patience={"person": 1.0, "channel": 60.0},
+            backoff=Backoff(first=0.01, longest=0.02), patience={"person": patience, "channel": 60.0},
         )  # fmt: skip
         self.handler = ChatGatewayHandler(self.deliveries, self.schedule, self.deliverer)
         self.renew, self.sweep = self.handler.ticks()
@@ -96,13 +96,16 @@ def chat() -> FailingChat:
 
 
 @pytest.fixture
-def parts(sqlite_engine: Engine, memory_bus: KombuBus, chat: FailingChat) -> Iterator[Parts]:
-    parts = Parts(sqlite_engine, memory_bus, chat)
+def parts(
+    request: pytest.FixtureRequest, sqlite_engine: Engine, memory_bus: KombuBus, chat: FailingChat
+) -> Iterator[Parts]:
+    parts = Parts(sqlite_engine, memory_bus, chat, patience=getattr(request, "param", 60.0))
     parts.start()
     yield parts
     parts.stop()
 
 
+@pytest.mark.parametrize("parts", [1.0], indirect=True, ids=["little patience"])
 def test_a_chat_that_stays_away_makes_a_persons_message_undeliverable(parts: Parts, chat: FailingChat) -> None:
     chat.always = ChatUnavailable("away")
     parts.accept("m1")

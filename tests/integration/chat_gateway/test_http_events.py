@@ -44,7 +44,7 @@ class Http:
         self.slack = slack
         self.clock = FakeClock()
         self.intake = RememberingIntake()
-        web = SlackWeb(slack.bot_token, slack.api_url, 0.5)
+        web = SlackWeb(slack.bot_token, slack.api_url, 5.0)
         chat = SlackChat(web, None, slack.signing_secret, self.clock)
         port = free_port()
         self.server = HttpServer(Starlette(routes=list(chat.routes(self.intake))), "127.0.0.1", port)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
+import threading
 import time
 
 import pytest
 from sqlalchemy import insert
 
 from common.ids import new_id
-from common.messages import ChatMessageUndeliverable
+from common.messages import ChatContent, ChatMessageUndeliverable, Recipient
 from common.records.tables import ChatDeliveryRow
 from services.chat_gateway import lanes
 from services.chat_gateway.handlers import IN_HAND_MOST
+from services.chat_gateway.port import Posted
+from services.chat_gateway.schedule import Schedule
 from tests.integration.chat_gateway.conftest import Bench, a_send
 from tests.waiting import eventually
 
@@ -43,10 +45,10 @@ def test_a_message_that_never_comes_holds_up_its_followers_for_a_while_only(
 ) -> None:
     monkeypatch.setattr(lanes, "GAP_SECONDS", 2.0)
     bench.start()
-    bench.send(alice, "message 2", 2)
     began = time.monotonic()
+    bench.send(alice, "message 2", 2)
     eventually(lambda: bench.texts(alice) == ["message 2"])
-    assert 1.8 < time.monotonic() - began < 5
+    assert time.monotonic() - began >= 2
 
 
 def test_a_message_goes_on_soon_after_another_gateway_has_sent_the_one_before(bench: Bench, alice: str) -> None:
@@ -62,9 +64,7 @@ def test_a_message_goes_on_soon_after_another_gateway_has_sent_the_one_before(be
                 notify=False, state="sent", created_at=now, completed_at=now,
             )
         )  # fmt: skip
-    began = time.monotonic()
-    eventually(lambda: bench.texts(alice) == ["message 2"])
-    assert time.monotonic() - began < 5
+    eventually(lambda: bench.texts(alice) == ["message 2"], timeout=10)  # the gap would run out after 20 s
 
 
 def test_an_answered_prompt_is_updated_in_place(bench: Bench, alice: str) -> None:
@@ -88,7 +88,7 @@ def test_an_update_finds_a_message_that_another_process_sent(bench: Bench, alice
 
 
 def test_updates_that_pile_up_are_folded_into_the_newest(bench: Bench, alice: str) -> None:
-    bench.slack.fail_next("chat.postMessage", "429", retry_after=1)
+    bench.slack.fail_next("chat.postMessage", "429", retry_after=3)
     bench.start()
     name = bench.send(alice, "1 alert", 1)
     updates = [bench.update(alice, name, f"{number} alerts", number) for number in range(2, 30)]
@@ -113,12 +113,21 @@ def test_an_update_of_a_message_that_never_comes_fails_after_a_while(bench: Benc
     assert bench.row(update).error == "the message to update is not known"
 
 
-def test_retry_after_is_honoured_for_everybody_and_nothing_is_lost(bench: Bench, alice: str) -> None:
+def test_retry_after_is_honoured_for_everybody_and_nothing_is_lost(
+    bench: Bench, alice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block, blocked = Schedule.block, threading.Event()
+
+    def noted(schedule: Schedule, method: str, seconds: float) -> None:
+        block(schedule, method, seconds)
+        blocked.set()
+
+    monkeypatch.setattr(Schedule, "block", noted)
     bob = bench.slack.add_user("bob")
     bench.slack.fail_next("chat.postMessage", "429", retry_after=1)
     bench.start()
     bench.send(alice, "to alice", 1)
-    eventually(lambda: bench.slack.requests("chat.postMessage"))
+    assert blocked.wait(30)
     bench.send(bob, "to bob", 1)
     eventually(lambda: bench.texts(alice) and bench.texts(bob))
     refused, *later = [call["at"] for call in bench.slack.requests("chat.postMessage")]
@@ -126,27 +135,36 @@ def test_retry_after_is_honoured_for_everybody_and_nothing_is_lost(bench: Bench,
     assert min(later) - refused >= 0.95
 
 
-def test_a_channel_gets_a_burst_and_then_a_message_a_second(bench: Bench) -> None:
+def test_a_channel_gets_a_burst_and_then_no_more_than_a_message_a_second(bench: Bench) -> None:
     bench.slack.add_channel("C1")
     bench.start()
+    began = time.time()
     bench.publish(*((new_id(), a_send("C1", f"report {number}", 0, kind="channel")) for number in range(4)))
     eventually(lambda: len(bench.slack.messages_in("C1")) == 4)
-    times = [call["at"] for call in bench.slack.requests("chat.postMessage")]
-    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    assert gaps[0] < 0.5
-    assert gaps[1:] == pytest.approx([1, 1], abs=0.25)
+    third, fourth = [call["at"] - began for call in bench.slack.requests("chat.postMessage")][2:]
+    assert third > 0.95
+    assert fourth > 1.95
 
 
-def test_a_slow_recipient_holds_up_nobody_else(bench: Bench, alice: str) -> None:
+def test_a_slow_recipient_holds_up_nobody_else(bench: Bench, alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bob = bench.slack.add_user("bob")
-    bench.start()
-    bench.slack.fail_next("conversations.open", "timeout")
+    chat = bench.chat()
+    send, begun, go_on = chat.send, threading.Event(), threading.Event()
+
+    def slowly(recipient: Recipient, content: ChatContent, message_id: str) -> Posted:
+        if recipient.id == alice:
+            begun.set()
+            assert go_on.wait(60)
+        return send(recipient, content, message_id)
+
+    monkeypatch.setattr(chat, "send", slowly)
+    bench.start(chat)
     bench.send(alice, "to alice", 1)
-    eventually(lambda: bench.slack.requests("conversations.open"))
-    began = time.monotonic()
+    assert begun.wait(30)
     bench.send(bob, "to bob", 1)
     eventually(lambda: bench.texts(bob))
-    assert time.monotonic() - began < 0.4
+    assert bench.texts(alice) == []
+    go_on.set()
     eventually(lambda: bench.texts(alice))
 
 

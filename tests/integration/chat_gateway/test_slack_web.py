@@ -32,7 +32,7 @@ POST = {"channel": "C1", "text": "hi"}
 @pytest.fixture
 def web(slack: FakeSlack) -> SlackWeb:
     slack.add_channel("C1")
-    return SlackWeb(slack.bot_token, slack.api_url, 0.3)
+    return SlackWeb(slack.bot_token, slack.api_url, 5.0)
 
 
 def failure(web: SlackWeb, *, creates: bool = True) -> ChatFailure:
@@ -45,6 +45,8 @@ def failure(web: SlackWeb, *, creates: bool = True) -> ChatFailure:
 def test_without_a_good_answer_a_post_is_uncertain_and_anything_else_is_not(
     slack: FakeSlack, web: SlackWeb, mode: Any
 ) -> None:
+    if mode == "timeout":
+        web = SlackWeb(slack.bot_token, slack.api_url, 0.3)
     slack.fail_next("chat.postMessage", mode, times=2)
     assert isinstance(failure(web), ChatUncertain)
     assert isinstance(failure(web, creates=False), ChatUnavailable)
@@ -79,7 +81,7 @@ def test_retry_after_is_read_within_reason(slack: FakeSlack, web: SlackWeb, said
 
 
 def test_where_nobody_listens_nothing_was_posted() -> None:
-    assert isinstance(failure(SlackWeb("xoxb", f"http://127.0.0.1:{free_port()}/api/", 0.3)), ChatUnavailable)
+    assert isinstance(failure(SlackWeb("xoxb", f"http://127.0.0.1:{free_port()}/api/", 5.0)), ChatUnavailable)
 
 
 def test_a_wrong_token_is_named_by_the_check(slack: FakeSlack) -> None:

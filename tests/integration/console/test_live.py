@@ -41,6 +41,7 @@ def test_nobody_looks_when_nobody_watches(watched: House) -> None:
     with watched.visitor().client.stream("GET", "/live") as stream:
         next(stream.iter_lines())
     eventually(lambda: not watched.desk.feed._watched.is_set())
+    threading.Event().wait(1.1)  # a look that was under way has ended
     looks: list[str] = []
     event.listen(watched.engine, "before_cursor_execute", lambda *given: looks.append(given[2]))
     assert not threading.Event().wait(1.2)
@@ -52,4 +53,4 @@ def test_a_stream_ends_when_the_service_stops(watched: House) -> None:
         lines = stream.iter_lines()
         next(lines)
         watched.desk.feed.stop()
-        assert list(lines) == [""] or not list(lines)
+        assert not any(lines)

@@ -29,10 +29,7 @@ def a_job(lane: str, sequence: int) -> Job:
 
 def taken(schedule: Schedule) -> str | None:
     """Return what may go now; None when all wait."""
-    timer = threading.Timer(0.05, schedule.stop)
-    timer.start()
-    turn = schedule.take()
-    timer.cancel()
+    turn = schedule._next(schedule._monotonic())
     return turn.job.message_id if turn else None
 
 
