@@ -114,6 +114,7 @@ class Texts(BaseModel):
     not_understood_question: _Title
     not_understood_offer: _Plain
     meant_for_another: _Title
+    too_late: _Plain
     nothing_to_answer: _Plain
 
     # the reporting channel
@@ -122,6 +123,7 @@ class Texts(BaseModel):
     report_fraud: Annotated[str, Takes("person")]
     report_stop: Annotated[str, Takes("person", "until", "proof")]
     report_ignore: Annotated[str, Takes("person", "title", "until", "proof")]
+    report_too_late: Annotated[str, Takes("person")]
     report_start: Annotated[str, Takes("person")]
     report_silence_refused: Annotated[str, Takes("person", "purpose", "cause")]
     label_owner: _Plain

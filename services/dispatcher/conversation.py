@@ -13,7 +13,8 @@ waiting state has a deadline. `questions`, `proving` and `silencing` have the ru
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from common.alerts import Resolution
 from services.dispatcher import proving, questions, silencing
@@ -32,7 +33,7 @@ from services.dispatcher.conversation_events import (
     WatchdogBarked,
 )
 from services.dispatcher.conversation_state import Conversation, Proof, Purpose, Question
-from services.dispatcher.decisions import Decision, LookForMore, MakeTestAlert, Note, Start, TellStatus
+from services.dispatcher.decisions import Decision, LookForMore, MakeTestAlert, Note, Report, Start, TellStatus
 from services.dispatcher.turn import Rules, Turn
 
 ANSWERS = {m.value: m for m in (Meaning.YES, Meaning.NO, Meaning.NOT_SURE, Meaning.WRONG_PERSON)}
@@ -44,6 +45,10 @@ _RESOLUTIONS = {
 SIMULATED_PUSH = ("approve", "refuse")
 """Buttons of the simulated push, which the auth poller takes."""
 OFFERED = ("push", "no_push")
+CLOCKS = timedelta(seconds=1)
+"""By how much the chat system's clock and ours may differ, and the noting of a message be later than its showing."""
+NOTED_WITHIN = timedelta(seconds=3)
+"""A message that the record does not know as shown by then has not been shown."""
 ACTIONS = frozenset((*ANSWERS, *OFFERED, *SIMULATED_PUSH))
 """Every button that the bot shows."""
 
@@ -129,23 +134,43 @@ def _subject(talk: Conversation, typed: Typed) -> Question | Proof | None:
     """
     question, proof = talk.question, talk.proof
     offer = proof if proof is not None and proof.request_id is None else None
-    if typed.under is None:
-        put: list[Question | Proof] = []
-        if question is not None and not _before(typed, question.asked_at):
-            put.append(question)
-        if offer is not None and not _before(typed, offer.offered_at):
-            put.append(offer)
-        return max(put, key=lambda one: one.sequence, default=None)
-    if question is not None and typed.under == question.message_id:
-        its_own = offer is not None and offer.purpose is Purpose.ANSWER and not _before(typed, offer.offered_at)
-        return offer if its_own else question
-    if proof is not None and typed.under == proof.message_id:
-        return question if offer is None and proof.purpose is Purpose.ANSWER else proof
-    return None
+    if typed.under is not None:
+        if question is not None and typed.under == question.message_id:
+            its_own = offer is not None and offer.purpose is Purpose.ANSWER and not _before(typed, offer.offered_at)
+            return offer if its_own else None if _before(typed, question.put_at) else question
+        if proof is not None and typed.under == proof.message_id:
+            return question if offer is None and proof.purpose is Purpose.ANSWER else proof
+        if question is None or typed.under_sequence is None or typed.under_sequence < question.sequence:
+            return None  # under an older card, or something that is none of ours
+    put: list[Question | Proof] = []
+    if question is not None and question.message_id not in typed.unseen and not _before(typed, question.put_at):
+        put.append(question)
+    if offer is not None and offer.message_id not in typed.unseen and not _before(typed, offer.offered_at):
+        put.append(offer)
+    return max(put, key=lambda one: one.sequence, default=None)
 
 
 def _before(typed: Typed, put_at: datetime | None) -> bool:
     return put_at is not None and typed.at < put_at
+
+
+def unseen(talk: Conversation, shown: Mapping[str, datetime], said_at: datetime, now: datetime) -> frozenset[str]:
+    """Return which of the open messages, the question's and the offer's, the person cannot have seen at `said_at`.
+
+    Args:
+        talk: where the conversation stands.
+        shown: when messages reached the person, as far as the record knows.
+        said_at: by the chat system's clock.
+        now: the time.
+    """
+    put = {} if talk.question is None else {talk.question.message_id: talk.question.asked_at}
+    if talk.proof is not None and talk.proof.request_id is None:
+        put[talk.proof.message_id] = talk.proof.offered_at or now
+    return frozenset(
+        message_id
+        for message_id, put_at in put.items()
+        if (said_at < shown[message_id] - CLOCKS if message_id in shown else now - put_at > NOTED_WITHIN)
+    )
 
 
 def _not_meant_for_this(turn: Turn) -> None:
@@ -169,7 +194,7 @@ def _keep_why(turn: Turn, why: str) -> None:
 
 def _clicked(turn: Turn, click: Clicked) -> None:
     question, proof = turn.talk.question, turn.talk.proof
-    if click.action in ANSWERS and question is not None and click.subject == question.id:
+    if click.action in ANSWERS and question is not None and click.subject == question.subject:
         _answer(turn, ANSWERS[click.action], click.comment)
     elif click.action in OFFERED and proof is not None and click.subject == proof.offer_id:
         if proof.request_id is None:
@@ -178,6 +203,16 @@ def _clicked(turn: Turn, click: Clicked) -> None:
         turn.decide(
             Note("click_ignored", {"click": click.action[:64], "subject": (click.subject or "")[:64]}, refused=True)
         )
+        _too_late(turn, click)
+
+
+def _too_late(turn: Turn, click: Clicked) -> None:
+    """A "no" on a card that has ended or changed meanwhile is not lost: somebody says that it was not them."""
+    if click.action != Meaning.NO or click.subject == turn.talk.last_no:
+        return
+    turn.set(last_no=click.subject)
+    turn.tell("too_late")
+    turn.decide(Report("report_too_late"))
 
 
 def _answer(turn: Turn, meaning: Meaning, comment: str) -> None:
@@ -185,6 +220,8 @@ def _answer(turn: Turn, meaning: Meaning, comment: str) -> None:
     if question is None:
         turn.tell("nothing_to_answer")
     elif meaning is not Meaning.YES:
+        if meaning is Meaning.NO:
+            turn.set(last_no=question.subject)
         questions.answered(turn, question, _RESOLUTIONS[meaning], comment or question.comment)
     elif question.answered_at is None:
         proving.yes(turn, turn.set_question(question, answered_at=turn.now, comment=comment))

@@ -30,7 +30,11 @@ class Typed:
     at: datetime
     """By the chat system's clock."""
     under: str | None = None
-    """The message in whose thread it stands; None: in none of ours."""
+    """The message in whose thread it stands, or a name that is none of ours; None: in no thread."""
+    under_sequence: int | None = None
+    """That message's place among those to the person; None: it is none of ours."""
+    unseen: frozenset[str] = frozenset()
+    """Messages that had not reached the person by then."""
 
 
 @dataclass(frozen=True, slots=True)

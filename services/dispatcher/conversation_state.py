@@ -56,10 +56,14 @@ class Question(_State):
     sequence: int
     """That message's place among those to the person."""
     first: AskedAlert
+    """The one that is shown: the worst, and of those the oldest."""
     count: int
     severity: Severity
     """The highest among its alerts."""
     asked_at: datetime
+    revision: int = 0
+    """How often a worse alert has taken the first one's place: a click on the card as it was before answers nothing."""
+    revised_at: datetime | None = None
     deadline: datetime
     remind_at: datetime | None
     refresh_at: datetime | None = None
@@ -68,6 +72,16 @@ class Question(_State):
     answered_at: datetime | None = None
     """When they said yes; from then on only the proof is missing."""
     comment: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What the buttons of the card, as it is now, are about."""
+        return f"{self.id}.{self.revision}" if self.revision else self.id
+
+    @property
+    def put_at(self) -> datetime:
+        """Since when it asks what it asks now."""
+        return self.revised_at or self.asked_at
 
 
 class Purpose(StrEnum):
@@ -126,6 +140,8 @@ class Conversation(_State):
     """Set by a push marked as fraudulent, until an analyst lifts it."""
     wake_at: datetime | None = None
     """When alerts that wait for working hours are to be asked."""
+    last_no: str | None = None
+    """The card that was answered with "no" last: a click there says nothing new."""
     last_title: str | None = None
     """For `ignore last`."""
 

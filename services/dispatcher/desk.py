@@ -165,16 +165,19 @@ class Desk:
         """Tell whether the person is not asked about anything now."""
         return any(s.title is None for s in self._silences.get(person_id, ()))
 
-    def shown_as(self, person_id: str, posted_as: str) -> str | None:
-        """Return the id of the message to the person that the chat system calls `posted_as`; None: none of ours."""
-        found: str | None = self.work.connection.scalar(
-            select(DELIVERIES.c.message_id)
+    def shown_as(self, person_id: str, posted_as: str) -> tuple[str, int | None]:
+        """Return id and place of the message to the person that the chat system calls `posted_as`.
+
+        Where it is none of ours: `posted_as` itself, without a place.
+        """
+        found = self.work.connection.execute(
+            select(DELIVERIES.c.message_id, DELIVERIES.c.sequence)
             .where(
                 DELIVERIES.c.recipient_id == person_id, DELIVERIES.c.kind == "send", DELIVERIES.c.posted_as == posted_as
             )
             .limit(1)
-        )  # fmt: skip
-        return found
+        ).first()  # fmt: skip
+        return (posted_as, None) if found is None else (found.message_id, found.sequence)
 
     def delivered_at(self, message_ids: Sequence[str]) -> dict[str, datetime]:
         """Return when these chat messages reached their person; those that did not are left out."""

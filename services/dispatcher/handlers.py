@@ -26,7 +26,7 @@ from common.unit_of_work import UnitOfWork
 from common.worker import Received
 from services.dispatcher.chat_commands import parse
 from services.dispatcher.configuration import Configuration
-from services.dispatcher.conversation import ACTIONS
+from services.dispatcher.conversation import ACTIONS, unseen
 from services.dispatcher.conversation_events import (
     Clicked,
     MessageDelivered,
@@ -128,9 +128,13 @@ class DispatcherHandler:
         known = reply.action in ACTIONS or reply.action is None
         metrics.REPLIES.labels((reply.action or "typed") if known else "unknown").inc()
         if reply.action is None:
-            under = secretary.desk.shown_as(reply.person_id, reply.thread) if reply.thread else None
+            desk = secretary.desk
+            under, place = desk.shown_as(reply.person_id, reply.thread) if reply.thread else (None, None)
             command = parse(reply.text, self._config.commands)
-            secretary.tell_of(reply.person_id, Typed(command, reply.received_at, under))
+            talk = desk.conversation(reply.person_id)
+            shown = desk.delivered_at([one.message_id for one in (talk.question, talk.proof) if one is not None])
+            missed = unseen(talk, shown, reply.received_at, desk.work.now)
+            secretary.tell_of(reply.person_id, Typed(command, reply.received_at, under, place, missed))
         else:
             secretary.tell_of(reply.person_id, Clicked(reply.action, reply.subject, reply.text))
 

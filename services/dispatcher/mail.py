@@ -74,11 +74,13 @@ class Mail:
             return
         self._reports.tell(channel, content, about, urgency)
 
-    def name(self, person: Person) -> str:
-        """Return how the team is told who it is: a display name alone could be anybody's."""
-        if person.display_name == person.username:
-            return person.username
-        return f"{person.display_name} ({person.username})"
+    def name(self, person: Person, owner: str | None = None) -> str:
+        """Return how the team is told who it is, and what of theirs it is about: a display name could be anybody's."""
+        names = [person.username] if person.display_name != person.username else []
+        known = {name.lower() for name in (person.chat_id, person.username, person.email) if name}
+        if owner is not None and owner.lower().removeprefix("@") not in known:
+            names.append(owner)
+        return f"{person.display_name} ({', '.join(names)})" if names else person.display_name
 
     def _zone(self, person: Person) -> ZoneInfo:
         return self._config.policies.working_hours.of(person.time_zone).zone

@@ -55,16 +55,22 @@ def _ask(turn: Turn, alerts: AlertsArrived) -> None:
 
 
 def _join(turn: Turn, question: Question, alerts: AlertsArrived) -> None:
+    """One more alert of the title. One that is worse than what the card shows is shown at once, and asked anew."""
     severity = max(question.severity, alerts.severity, key=lambda s: s.rank)
     policy = turn.rules.policies.of(question.first.title, severity)
     until = deadline(policy, turn.rules.hours, turn.now, policy.answer_within)
-    turn.set_question(
+    joined = turn.set_question(
         question,
         count=question.count + alerts.count,
         severity=severity,
         deadline=min(question.deadline, until),
         refresh_at=question.refresh_at or turn.now + REFRESH_AFTER,
     )
+    if severity is not question.severity:
+        revised = turn.set_question(
+            joined, first=alerts.first, revision=question.revision + 1, revised_at=turn.now, refresh_at=None
+        )
+        turn.refresh(revised, None)
 
 
 def delivered(turn: Turn, message_id: str, at: datetime) -> None:

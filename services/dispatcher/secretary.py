@@ -300,8 +300,8 @@ class Secretary:
                 return
 
     def _ask_waiting(self, person_id: str, rows: list[Row[Any]]) -> None:
-        worst = max((Severity(row.severity) for row in rows), key=lambda s: s.rank)
-        self.tell_of(person_id, AlertsArrived(AskedAlert.of(alert_of(rows[0])), len(rows), worst, follows=True))
+        worst = max((alert_of(row) for row in rows), key=lambda alert: alert.severity.rank)
+        self.tell_of(person_id, AlertsArrived(AskedAlert.of(worst), len(rows), worst.severity, follows=True))
         question = self.desk.conversation(person_id).question
         if question is None:  # it waits for working hours
             return

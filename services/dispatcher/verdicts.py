@@ -101,9 +101,7 @@ class Verdicts:
         self, rows: Sequence[Row[Any]], verdict: Verdict, policy: Policy, person_id: str | None, severity: Severity
     ) -> None:
         first = AskedAlert.of(alert_of(rows[0])).model_copy(update={"severity": severity})
-        who = self._desk.person(person_id).display_name if person_id else rows[0].owner
-        if who != rows[0].owner:
-            who = f"{who} ({rows[0].owner})"
+        who = self._mail.name(self._desk.person(person_id), rows[0].owner) if person_id else rows[0].owner
         content = self._config.wording.report(first, verdict.resolution, who, verdict.comment, count=len(rows))
         self._mail.report(content, policy.channel, about=rows[0].hash, urgency=severity.rank)
 

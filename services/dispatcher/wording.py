@@ -19,6 +19,8 @@ MOST_TOGETHER = 20
 MOST_TEXT_TOGETHER = 8_000
 """Characters of all of them, links included: Slack's adapter shows 10,000 of a message, and cuts what is more."""
 MOST_OF_LINE = 400
+MOST_OF_FACT = 130
+MOST_SAID = 1500
 
 
 class Told(NamedTuple):
@@ -52,7 +54,7 @@ class Wording:
     def question(self, question: Question, name: str, zone: ZoneInfo, greeting: str) -> ChatContent:
         """Return the card of a question that waits for its answer."""
         summary = self.texts.render(f"question_{greeting}", name=name, title=question.first.title)
-        return question_card(self.texts, summary, self._about(question, zone), question.id)
+        return question_card(self.texts, summary, self._about(question, zone), question.subject)
 
     def answered(self, question: Question, zone: ZoneInfo, result: str) -> ChatContent:
         """Return the card of a question that has its answer: no buttons, and what came of it."""
@@ -69,11 +71,13 @@ class Wording:
             "report_resolution", person=person, resolution=resolution.value.replace("_", " "), title=alert.title,
             count=str(count),
         )  # fmt: skip
-        facts = [(self.texts.label_owner, person)]
-        if said:
-            facts.append((self.texts.label_said, said[:1500]))
-        facts.append((self.texts.label_severity, alert.severity.value))
-        facts.append((self.texts.label_description, alert.description))
+        facts = [
+            (self.texts.label_owner, person),
+            (self.texts.label_severity, alert.severity.value),
+            (self.texts.label_description, " ".join(alert.description.split())),
+        ]
+        if said:  # last, and each on one line: strangers' words must not look like the facts about them
+            facts.append((self.texts.label_said, _cut(said, MOST_SAID)))
         parts = [Part(kind="heading", text=summary), Part(kind="facts", facts=tuple(facts))]
         if alert.url:
             parts.append(Part(kind="link", text=self.texts.question_link, url=alert.url))
@@ -103,17 +107,18 @@ class Wording:
 
 
 def _entry(report: Told) -> list[Part]:
-    """Return a report's summary, its facts and the id of its alert in a line each, and its link.
+    """Return a report's summary, the id of its alert and its facts in a line each, and its link.
 
     A line of a stranger's must not look like another report: white space is one space.
     """
     content = report.content
-    facts = [f"{label}: {value}" for part in content.parts for label, value in part.facts[1:]]
-    lines = [content.summary, " · ".join([*facts, *([report.about[:12]] if report.about else [])])]
-    text = "\n".join(_cut(" ".join(line.split())) for line in lines if line)
+    facts = [_cut(f"{label}: {value}", MOST_OF_FACT) for part in content.parts for label, value in part.facts[1:]]
+    lines = [_cut(content.summary, MOST_OF_LINE), " · ".join([*([report.about[:12]] if report.about else []), *facts])]
+    text = "\n".join(line for line in lines if line)
     links = [part for part in content.parts if part.kind == "link"]
     return [Part(kind="text", text=f"• {text}"), *links]
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= MOST_OF_LINE else line[: MOST_OF_LINE - 1] + "…"
+def _cut(text: str, most: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -106,7 +106,37 @@ def test_an_answer_in_the_thread_of_an_older_card_is_not_for_the_open_question(t
     assert "That was not about “new ssh key”" in town.told(ALICE)[-1]
     town.tell(ReplyReceived(person_id=ALICE, text="no", thread="unknown", received_at=town.clock.now()))
     town.settle()
-    assert [town.row(digest).resolution for digest in (first, second)] == ["denied", "denied"]
+    assert [town.row(digest).resolution for digest in (first, second)] == ["denied", None], "nor is one of another's"
+
+
+def test_an_answer_in_the_thread_of_a_reminder_is_for_its_question(town: Town) -> None:
+    digest = town.alert()
+    town.says(ALICE, "maybe")
+    last = max(row.sequence for row in town.rows(ChatDeliveryRow) if row.recipient_kind == "person")
+    town.change(ChatDeliveryRow, ChatDeliveryRow.sequence == last, posted_as="170.000100")
+    town.tell(ReplyReceived(person_id=ALICE, text="no", thread="170.000100", received_at=town.clock.now()))
+    town.settle()
+    assert town.row(digest).resolution == "denied"
+
+
+def test_words_answer_no_card_that_the_person_cannot_see_yet(town: Town) -> None:
+    """A "yes, I was patching" for the first question, while Slack holds back the second's card."""
+    town.alert()
+    town.says(ALICE, "no")
+    digest = town.alert(title="new ssh key")
+    town.change(ChatDeliveryRow, state="pending", completed_at=None)
+    said_at = town.clock.now() + timedelta(seconds=4)
+    town.pass_time(timedelta(seconds=5))
+    town.tell(ReplyReceived(person_id=ALICE, text="no", received_at=said_at))
+    town.settle()
+    assert town.row(digest).resolution is None
+    town.change(ChatDeliveryRow, state="sent", completed_at=said_at + timedelta(seconds=30))
+    town.tell(ReplyReceived(person_id=ALICE, text="no", received_at=said_at + timedelta(seconds=20)))
+    town.settle()
+    assert town.row(digest).resolution is None
+    town.pass_time(timedelta(minutes=1))
+    town.says(ALICE, "no")
+    assert town.row(digest).resolution == "denied"
 
 
 def check_end(town: Town, digest: str, resolution: Resolution, **expected: Any) -> None:

@@ -375,10 +375,10 @@ class Town:
         with self.engine.connect() as connection:
             return list(connection.execute(select(table.__table__)).all())
 
-    def change(self, table: Any, **values: Any) -> None:
-        """Change every row of a table."""
+    def change(self, table: Any, *where: Any, **values: Any) -> None:
+        """Change every row of a table, or some."""
         with self.engine.begin() as connection:
-            connection.execute(update(table).values(**values))
+            connection.execute(update(table).where(*where).values(**values))
 
     def outcome(self, digest: str) -> dict[str, Any]:
         """Return the one outcome of an alert."""

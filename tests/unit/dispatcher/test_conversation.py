@@ -55,7 +55,7 @@ class Story(World):
     def clicks(self, action: str, comment: str = "") -> list[Decision]:
         """Let the person click a button of what is open."""
         self._may_push(accepted=action == "push")
-        subject = self.offer.offer_id if action in ("push", "no_push") else self.question.id
+        subject = self.offer.offer_id if action in ("push", "no_push") else self.question.subject
         return self.happen(Clicked(action, subject, comment))
 
     def _may_push(self, *, accepted: bool) -> None:
@@ -728,6 +728,38 @@ def test_a_worse_alert_that_joins_makes_the_question_worse_and_shorter() -> None
     assert world.question.deadline == world.now + 15 * MINUTE
     world.alert(severity=Severity.LOW)
     assert world.question.severity is Severity.CRITICAL
+
+
+def test_a_worse_alert_that_joins_is_shown_at_once_and_answered_by_nothing_from_before() -> None:
+    world = Story()
+    world.alert(severity=Severity.LOW)
+    shown = world.question.subject
+    said_at = world.now
+    world.now += timedelta(seconds=1)
+    worse = world.alert(severity=Severity.CRITICAL)
+    refresh = world.log[-1]
+    assert isinstance(refresh, Refresh)
+    assert (refresh.question.first.hash, refresh.question.first.severity) == (worse, Severity.CRITICAL)
+    world.happen(Clicked("yes", shown, ""))
+    world.happen(Typed(ChatCommand(Meaning.YES), said_at))
+    world.happen(Typed(ChatCommand(Meaning.YES), said_at, world.question.message_id))
+    assert world.question.answered_at is None
+    world.alert(severity=Severity.LOW)
+    world.clicks("yes")
+    assert world.question.answered_at is not None
+
+
+def test_a_late_no_is_told_to_the_team_once_and_to_the_person() -> None:
+    world = Story()
+    world.alert()
+    old = world.question.subject
+    world.types(Meaning.YES)
+    world.takes_push(AuthResult.APPROVED)
+    world.alert("log-in")
+    decisions = world.happen(Clicked("no", old, ""))
+    assert [one.text for one in decisions if isinstance(one, Tell | Report)] == ["too_late", "report_too_late"]
+    again = world.happen(Clicked("no", old, ""))
+    assert of(again, Report) == []
 
 
 def test_an_alert_after_the_yes_waits_and_is_asked_when_that_is_settled() -> None:

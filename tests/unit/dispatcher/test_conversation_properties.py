@@ -88,7 +88,7 @@ class AnyOrder(RuleBasedStateMachine):
             subject = talk.proof.offer_id
             self._offered(accepted=action == "push")
         elif own and talk.question:
-            subject = talk.question.id
+            subject = talk.question.subject
         self.world.happen(Clicked(action, subject or "somebody else's", "because"))
 
     def _offered(self, *, accepted: bool) -> None:

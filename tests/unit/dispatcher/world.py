@@ -202,8 +202,7 @@ class World:
 
     def _ask_about(self, left: list[AskedAlert]) -> None:
         group = [alert for alert in left if alert.title == left[0].title]
-        worst = max((alert.severity for alert in group), key=lambda s: s.rank)
-        self.happen(AlertsArrived(group[0], len(group), worst, follows=True))
+        self.happen(AlertsArrived(group[0], len(group), group[0].severity, follows=True))
         if self.talk.question is not None:
             for alert in group:
                 self._put_on_card(alert.hash, self.talk.question)
