@@ -53,11 +53,15 @@ def _tried(portions: Portions, keys: Sequence[str], work: UnitOfWork) -> Iterato
 
 
 class Deadlines:
-    """The dispatcher's periodic work; due rows are locked, so that replicas share it."""
+    """The dispatcher's periodic work.
+
+    Replicas may do it at once: conversations are locked first, then alerts, as everywhere, and what another has done
+    meanwhile is seen then.
+    """
 
     def __init__(self, config: Configuration) -> None:
         self._config = config
-        self._talks, self._alerts, self._stuck = Portions(MOST), Portions(MOST), Portions(MOST)
+        self._talks, self._alerts, self._stuck, self._lost = (Portions(MOST) for _ in range(4))
 
     def ticks(self) -> tuple[Tick, ...]:
         """Return what the worker runs periodically."""
@@ -109,7 +113,6 @@ class Deadlines:
             )
             .order_by(ALERTS.c.escalate_at)
             .limit(portions.size)
-            .with_for_update(skip_locked=True)
         ).all()
 
     def _give_verdicts(self, work: UnitOfWork, rows: Sequence[Row[Any]]) -> None:
@@ -129,17 +132,19 @@ class Deadlines:
                 ALERTS.c.status == Status.OPEN,
                 ALERTS.c.escalate_at.is_(None),
                 ALERTS.c.received_at < work.now - UNHANDLED_AFTER,
+                ALERTS.c.hash.not_in(self._lost.left_out(work.now)),
             )
-            .limit(MOST)
+            .limit(self._lost.size)
         ).all()
-        handled = self._handled(work, [row.hash for row in rows])
-        for row in rows:
-            if row.hash not in handled:
-                work.emit(AlertAccepted(alert=alert_of(row)), about=row.hash, message_id=accepted_id(row.hash))
-        if len(rows) > len(handled):
-            log.warning("announced_again", alerts=len(rows) - len(handled))
-        if handled:
-            self._give_up(work, sorted(handled))
+        with _tried(self._lost, [row.hash for row in rows], work):
+            handled = self._handled(work, [row.hash for row in rows])
+            for row in rows:
+                if row.hash not in handled:
+                    work.emit(AlertAccepted(alert=alert_of(row)), about=row.hash, message_id=accepted_id(row.hash))
+            if len(rows) > len(handled):
+                log.warning("announced_again", alerts=len(rows) - len(handled))
+            if handled:
+                self._give_up(work, sorted(handled))
 
     def _handled(self, work: UnitOfWork, hashes: list[str]) -> set[str]:
         """Return those whose announcement the inbox knows: to announce them again would change nothing."""

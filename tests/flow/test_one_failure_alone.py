@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from services.dispatcher.deadlines import Deadlines
+from services.dispatcher.secretary import Secretary
 from tests.flow.town import ALICE, Town
 
 UNREADABLE = f"UPDATE conversations SET state = '{{}}' WHERE person_id = '{ALICE}'"
@@ -42,3 +43,18 @@ def test_deadlines_go_on_without_the_one_that_fails(town: Town, damage: str) -> 
     assert [town.row(digest).resolution for digest in others] == ["no_response"] * len(others)
     assert town.row(failing).resolution == "no_response"
     assert 0 < failures <= 10, "by halves, and then left out for a while"
+
+
+def test_an_alert_that_cannot_be_given_up_holds_up_no_other(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(Secretary, "accept", lambda *_: 1 / 0)
+        failing, *others = [town.alert() for _ in range(4)]
+    town.expected_in_quarantine = 4
+    town.clock.advance(timedelta(minutes=3))
+    give_up = Secretary.unhandled
+    monkeypatch.setattr(Secretary, "unhandled", lambda self, row: 1 / 0 if row.hash == failing else give_up(self, row))
+    deadlines = Deadlines(town.config)
+    for _ in range(6):
+        with suppress(ZeroDivisionError):
+            town.transactions.run(deadlines.announce_again)
+    assert [town.row(digest).resolution for digest in (failing, *others)] == [None, *["unreachable"] * 3]
