@@ -57,4 +57,5 @@ def test_an_alert_that_cannot_be_given_up_holds_up_no_other(town: Town, monkeypa
     for _ in range(6):
         with suppress(ZeroDivisionError):
             town.transactions.run(deadlines.announce_again)
+    town.settle()
     assert [town.row(digest).resolution for digest in (failing, *others)] == [None, *["unreachable"] * 3]
