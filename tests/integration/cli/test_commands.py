@@ -21,6 +21,7 @@ from services.cli import run as run_module
 from services.cli.main import cli
 from tests.integration.cli.conftest import CommandLine
 from tests.servers import free_port
+from tests.stack import ROOT
 from tests.waiting import eventually
 
 COMMAND = [str(Path(sys.executable).with_name("securitybot"))]
@@ -206,6 +207,23 @@ def test_help_is_there_and_loads_no_library_that_it_does_not_need(tmp_path: Path
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
     assert execute("--help", cwd=tmp_path).returncode == 0
+
+
+def test_an_installed_package_needs_nothing_of_its_checkout(tmp_path: Path) -> None:
+    source, installed = tmp_path / "source", tmp_path / "installed"
+    for name in ("common", "services", "migrations", "config"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", str(installed), str(source)], check=True, timeout=120, capture_output=True)
+    shutil.rmtree(source)
+    done = subprocess.run(
+        [sys.executable, str(installed / "bin" / "securitybot"), "check"],
+        env=environment(database_url=f"sqlite:///{tmp_path / 'record.db'}") | {"PYTHONPATH": str(installed)},
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[0].split() == ["settings", "ok"], done.stdout + done.stderr
 
 
 def test_ingest_runs_as_a_process_takes_an_alert_and_stops_cleanly(

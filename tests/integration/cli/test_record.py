@@ -19,10 +19,11 @@ from common.clock import SystemClock
 from common.quarantine import quarantine
 from common.records.migrate import newest_revision
 from common.records.tables import AlertRow, HistoryRow, OutboxRow, QuarantineRow
-from common.topology import AUTH_POLLER_QUEUE, DISPATCHER_QUEUE, TOPOLOGY
+from common.topology import AUTH_POLLER_QUEUE, DISPATCHER_QUEUE, INGEST_QUEUE, TOPOLOGY
 from common.transactions import Transactions
 from common.unit_of_work import UnitOfWork
 from tests.integration.cli.conftest import CommandLine
+from tests.waiting import eventually
 
 HOSTILE = "[bold]sudo[/bold] \x1b[2J\u202e"
 
@@ -219,6 +220,39 @@ def test_an_alert_is_sent_again_to_where_it_was_published_with_a_new_id(line: Co
 def test_what_a_broker_would_not_take_is_not_sent_again(line: CommandLine) -> None:
     add_quarantined(line, body=bytes(256 * 1024 + 1))
     assert "at most 262144 are sent: mend it" in line.refused("quarantine", "retry", "1")
+    assert rows(line.engine, OutboxRow) == []
+    assert rows(line.engine, QuarantineRow)[0].state == "waiting"
+
+
+def test_numbers_that_amqp_has_not_are_sent_again_as_text(line: CommandLine, amqp_url: str) -> None:
+    bus = RabbitBus(amqp_url)
+    bus.declare(TOPOLOGY)
+    headers = {"most": 2**63 - 1, "least": -(2**63), "more": 2**63, "less": -(2**63) - 1, "yes": True}
+    add_quarantined(line, headers=headers)
+
+    line.ok("quarantine", "retry", "1")
+
+    assert Transactions(line.engine, bus, SystemClock(), "ingest").sweep(timedelta(0)) == 1
+    (delivery,) = eventually(lambda: bus.consume([INGEST_QUEUE.name], 1).take(1, 5))
+    bus.close()
+    assert delivery.headers == headers | {"more": str(2**63), "less": str(-(2**63) - 1)}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"headers": {"a": "\u00e9" * 8_000, "b": "\u00e9" * 8_400}}, "at most 32768 are sent"),
+        ({"headers": {"\\xe9" * 100: "Latin 1"}}, "more than 255 bytes"),
+        ({"routing_key": "k" * 255}, "more than 255 bytes"),
+    ],
+)
+def test_headers_and_keys_that_amqp_cannot_carry_are_not_sent_again(
+    line: CommandLine, values: dict[str, Any], expected: str
+) -> None:
+    add_quarantined(line, **values)
+    refusal = line.refused("quarantine", "retry", "1")
+    assert expected in refusal
+    assert "publish it anew and drop it" in refusal
     assert rows(line.engine, OutboxRow) == []
     assert rows(line.engine, QuarantineRow)[0].state == "waiting"
 
