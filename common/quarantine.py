@@ -29,8 +29,8 @@ def quarantine(work: UnitOfWork, delivery: Delivery, reason: str, service: str) 
     work.insert(
         QuarantineRow,
         received_at=work.now,
-        queue=delivery.queue,
-        exchange=delivery.exchange,
+        queue=delivery.queue[:255],  # of a dead letter, and so is the exchange: what its headers say
+        exchange=delivery.exchange[:255],
         routing_key=delivery.routing_key[:255],
         message_id=_short(delivery.message_id),
         type=_short(delivery.type),
@@ -47,4 +47,9 @@ def _short(value: str | None) -> str | None:
 
 
 def _plain(value: object) -> object:
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)[:1000]
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    try:
+        return repr(value)[:1000]
+    except RecursionError:
+        return "nested too deeply to be shown"

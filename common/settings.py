@@ -196,16 +196,29 @@ def _with_files(values: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
         if values.get(target):
             problems.append(f"{name} and {target} are both set; keep one of them")
             continue
+        # In place of the path of a secret's file there may be the secret itself, by mistake.
+        named = f"{name} names a file" if _is_secret(target) else f"{name} is {path!r}"
         try:
-            read[target] = Path(path).read_text("utf-8").strip()
+            value = Path(path).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            problems.append(f"{name} is {path!r}, which cannot be read: {reason}")
+            problems.append(f"{named}, which cannot be read: {reason}")
+            continue
+        if value:
+            read[target] = value
+        else:
+            problems.append(f"{named}, which is empty; take {name} away to leave the setting out")
     return read, problems
 
 
+def _is_secret(name: str) -> bool:
+    """Tell whether what is said under `name` may be a secret: also where it is misspelt."""
+    field = Settings.model_fields.get(name.removeprefix(PREFIX).lower())
+    return field is None or "SecretStr" in str(field.annotation)
+
+
 def _incomplete(values: Mapping[str, str]) -> list[str]:
-    """Return what is missing beside what is set. A file that cannot be read is not missing."""
+    """Return what is missing beside what is set. A file that cannot be read, or is empty, is not missing."""
     if not values.get(f"{PREFIX}OIDC_ISSUER"):
         return []
     needed = (f"{PREFIX}OIDC_{part}" for part in ("CLIENT_ID", "CLIENT_SECRET", "ROLES"))
@@ -219,7 +232,6 @@ def _explain(error: ValidationError, values: Mapping[str, str]) -> list[str]:
         message = str(problem["msg"]).removeprefix("Value error, ")
         field = str(problem["loc"][0])
         name = PREFIX + field.upper()
-        annotation = str(Settings.model_fields[field].annotation)
-        was = "set to something else" if "SecretStr" in annotation else f"{values.get(name)!r}"
+        was = "set to something else" if _is_secret(name) else f"{values.get(name)!r}"
         lines.append(f"{name} is {was}: {message[0].lower()}{message[1:]}")
     return lines

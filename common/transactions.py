@@ -7,6 +7,7 @@ the commit, and the outbox keeps each until the broker has confirmed it (transac
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -30,6 +31,8 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 PUBLISH_SECONDS = 5.0
+PUBLISHED_AT_ONCE = 500
+"""Messages that surely are on the wire, and confirmed, within those seconds."""
 DELETE_BATCH = 1000
 DELETE_AT = 100
 """Outbox rows that are done are deleted along with other work once there are so many, otherwise in a quiet moment."""
@@ -63,7 +66,7 @@ class Transactions:
         """
         return self._run(action, self._take_published(at_least=DELETE_AT))
 
-    def _run(self, action: Callable[[UnitOfWork], T], forgotten: Sequence[str]) -> T:
+    def _run(self, action: Callable[[UnitOfWork], T], forgotten: Sequence[str], *, now: bool = True) -> T:
         publishing: list[str] = []
         try:
             with translated_errors(), self.engine.connect() as connection, connection.begin():
@@ -86,7 +89,10 @@ class Transactions:
             raise
         if writes:
             failpoints.reached("after-commit")
-        self._publish(work.outgoing)
+        if now:
+            self._publish(work.outgoing)
+        else:
+            self._unpublished.extend(work.outgoing)
         work.committed()
         return result
 
@@ -97,17 +103,19 @@ class Transactions:
                 return []
             return [self._published.popleft() for _ in range(min(len(self._published), DELETE_BATCH))]
 
-    def _publish(self, rows: Sequence[tuple[str, Publication]]) -> None:
+    def _publish(self, rows: Sequence[tuple[str, Publication]]) -> bool:
+        """Publish, and keep for `republish` what the broker did not confirm. False: the bus was not available."""
         rows = [row for row in rows if self._may_publish(row)]
         if not rows:
-            return
+            return True
         if len(rows) > 1:
             failpoints.reached("between-publishes", lambda: self._bus.publish([rows[0][1]], PUBLISH_SECONDS))
+        available = True
         try:
             refused = self._bus.publish([publication for _, publication in rows], PUBLISH_SECONDS)
         except BusUnavailable as error:
             log.warning("publish_failed", messages=len(rows), cause=str(error))
-            refused = frozenset(range(len(rows)))
+            refused, available = frozenset(range(len(rows))), False
         failpoints.reached("after-confirms")
         for index, (row_id, publication) in enumerate(rows):
             if index in refused:
@@ -119,6 +127,7 @@ class Transactions:
                     if self._bus.durable or not publication.mandatory:
                         self._published.append(row_id)
                     self._publishing.discard(row_id)
+        return available
 
     def _may_publish(self, row: tuple[str, Publication]) -> bool:
         row_id, publication = row
@@ -148,21 +157,40 @@ class Transactions:
                 raise BusUnavailable("the broker refused a message: queue missing or full")
             return
 
-        def keep(work: UnitOfWork) -> None:
-            for publication in publications:
-                work.publish(publication)
+        self.run(lambda work: _publish_all(work, publications))
 
-        self.run(keep)
+    def publish_or_keep(self, publications: Sequence[Publication]) -> None:
+        """Like `publish_now`, for what may not come again: while the broker is away it is safe in the outbox.
+
+        What was confirmed nevertheless is published twice by this, with the same id, as by `sweep`.
+
+        Raises:
+            DatabaseUnavailable: neither the broker nor the record has all of it.
+        """
+        try:
+            self.publish_now(publications)
+        except BusUnavailable as error:
+            self._run(lambda work: _publish_all(work, publications), (), now=False)
+            log.warning("kept_for_the_broker", messages=len(publications), cause=str(error))
 
     def has_unpublished(self) -> bool:
         """Tell whether messages of this process wait for the broker."""
         return bool(self._unpublished)
 
     def republish(self) -> None:
-        """Publish again what the broker did not confirm."""
-        with self._lock:
-            rows = [self._unpublished.popleft() for _ in range(len(self._unpublished))]
-        self._publish(rows)
+        """Publish again what the broker did not confirm, for some seconds, as deliveries wait meanwhile.
+
+        In portions: after an outage there may be so many that all of them are never confirmed within one call's time.
+        """
+        left, until = len(self._unpublished), time.monotonic() + PUBLISH_SECONDS
+        while left > 0 and time.monotonic() < until:
+            with self._lock:
+                portion = min(left, PUBLISHED_AT_ONCE, len(self._unpublished))
+                rows = [self._unpublished.popleft() for _ in range(portion)]
+            if not self._publish(rows):
+                self._unpublished.rotate(len(rows))  # to the front again, from where they came
+                return
+            left -= PUBLISHED_AT_ONCE
 
     def forget_published(self) -> None:
         """Delete the outbox rows of confirmed messages; for a quiet moment."""
@@ -206,3 +234,8 @@ class Transactions:
             metrics.OUTBOX_SWEPT.inc(len(done))
             log.info("outbox_swept", messages=len(done))
         return len(done)
+
+
+def _publish_all(work: UnitOfWork, publications: Sequence[Publication]) -> None:
+    for publication in publications:
+        work.publish(publication)

@@ -37,6 +37,12 @@ from common.unit_of_work import UnitOfWork
 log = get_logger(__name__)
 M = TypeVar("M")
 
+_OLD = (
+    select(InboxRow.message_id)
+    .where(InboxRow.consumer == bindparam("consumer"), InboxRow.handled_at < bindparam("before"))
+    .order_by(InboxRow.handled_at)
+    .limit(bindparam("most"))
+)
 _HANDLED = select(InboxRow.message_id).where(
     InboxRow.consumer == bindparam("consumer"), InboxRow.message_id.in_(bindparam("keys", expanding=True))
 )
@@ -55,8 +61,14 @@ over and over, and counts it each time towards the delivery limit: it is given b
 LOOK_AGAIN = 0.2
 """Seconds until what lets messages go first is looked at again."""
 PRUNE_EVERY = 600.0
+PRUNED_AT_ONCE = 5000
+"""Rows of the inbox. All that are due may take longer than a statement may, and would never be gone."""
+PRUNE_AGAIN = 0.2
+"""Seconds until the next portion; messages are handled in between."""
 INBOX_KEPT = timedelta(days=7)
 """Longer than any message waits in a queue or an outbox and still comes again."""
+MOST_KEY = 255
+"""Characters of a key of the inbox, as its column has them."""
 INTEGRITY_TRIES = 3
 """Two replicas may insert the same row at once; the loser finds it at the next try."""
 
@@ -139,7 +151,8 @@ class Worker(Generic[M]):
         ]
         self._due.append(_Due("forget_published", 1.0, transactions.forget_published, at=time.monotonic() + 1.0))
         later = time.monotonic() + PRUNE_EVERY  # what was left over from before a long outage comes again first
-        self._due.append(_Due("prune_inbox", PRUNE_EVERY, lambda: transactions.run(self._prune), at=later))
+        self._pruning = _Due("prune_inbox", PRUNE_EVERY, self._prune, at=later)
+        self._due.append(self._pruning)
         if bus.durable:
             self._due.append(_Due("sweep_outbox", SWEEP_EVERY, self._sweep))
         self._sweep_age = SWEEP_AGE_AT_START
@@ -193,7 +206,7 @@ class Worker(Generic[M]):
         """Let the broker keep the messages until the record can be written to."""
         log.warning("messages_given_back", service=self.name)
         consumer.close()
-        if self._patiently(lambda: self._transactions.run(self._prune), "record"):
+        if self._patiently(lambda: self._transactions.run(self._prune_some), "record"):
             self._consumer = self._consume()
 
     def _consume(self) -> Consumer:
@@ -225,12 +238,23 @@ class Worker(Generic[M]):
             self._settle(deliveries[:middle])
             self._settle(deliveries[middle:])
             return
+        self._give_up(deliveries[0], failure)
+
+    def _give_up(self, delivery: Delivery, failure: Exception) -> None:
+        """Quarantine a message that fails alone."""
         if not isinstance(failure, BadMessage):
-            log.error("handler_failed", service=self.name, message_id=deliveries[0].message_id, exc_info=failure)
+            log.error("handler_failed", service=self.name, message_id=delivery.message_id, exc_info=failure)
         reason = (
             failure.reason if isinstance(failure, BadMessage) else f"could not be handled: {type(failure).__name__}"
         )
-        self._transactions.run(lambda work: self._only_quarantine(work, deliveries[0], reason))
+        for attempt in range(INTEGRITY_TRIES):
+            try:
+                self._transactions.run(lambda work: self._only_quarantine(work, delivery, reason))
+            except IntegrityError:
+                if attempt == INTEGRITY_TRIES - 1:
+                    raise
+            else:
+                return
 
     def _in_transaction(self, work: UnitOfWork, deliveries: Sequence[Delivery], *, hopeful: bool) -> None:
         work.hopeful = hopeful
@@ -293,10 +317,18 @@ class Worker(Generic[M]):
             pass
         self._sweep_age = SWEEP_AGE
 
-    def _prune(self, work: UnitOfWork) -> None:
-        work.connection.execute(
-            delete(InboxRow).where(InboxRow.consumer == self.name, InboxRow.handled_at < work.now - INBOX_KEPT)
-        )
+    def _prune(self) -> None:
+        """Delete a portion of what is old; where that was not all, the next one is due soon."""
+        self._pruning.every = PRUNE_EVERY
+        if self._transactions.run(self._prune_some) == PRUNED_AT_ONCE:
+            self._pruning.every = PRUNE_AGAIN
+
+    def _prune_some(self, work: UnitOfWork) -> int:
+        given = {"consumer": self.name, "before": work.now - INBOX_KEPT, "most": PRUNED_AT_ONCE}
+        old = work.connection.scalars(_OLD, given).all()
+        # Also where nothing is old: this tells whether the record can be written to.
+        work.connection.execute(delete(InboxRow).where(InboxRow.consumer == self.name, InboxRow.message_id.in_(old)))
+        return len(old)
 
     def _patiently(
         self, action: Callable[[], object], name: str, *, tries: int | None = None, seconds: float = math.inf
@@ -325,8 +357,14 @@ class Worker(Generic[M]):
 
 
 def inbox_key(delivery: Delivery) -> str:
-    """Return what recognises a redelivery: the message id, or a digest of the whole where the publisher gave none."""
-    if delivery.message_id is not None:
-        return delivery.message_id
-    digest = hashlib.sha256(delivery.routing_key.encode() + b"\0" + delivery.body).hexdigest()
-    return f"sha256:{digest}"
+    """Return what recognises a redelivery: the message id, or a digest of the whole where the publisher gave none.
+
+    Of an id that the column cannot keep or tell apart, its digest: MySQL compares without the spaces at the end.
+    """
+    key = delivery.message_id
+    if key is None:
+        digest = hashlib.sha256(delivery.routing_key.encode() + b"\0" + delivery.body).hexdigest()
+        return f"sha256:{digest}"
+    if len(key) > MOST_KEY or key != key.rstrip():
+        return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    return key

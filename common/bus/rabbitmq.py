@@ -10,6 +10,7 @@ from typing import Any
 
 import pika
 
+from common.bus import rabbit_headers  # noqa: F401 - mends pika
 from common.bus.port import Publication
 from common.bus.rabbit_connection import IoThread
 from common.bus.rabbit_consumer import RabbitConsumer

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, update
 
-from common.bus.port import Publication
+from common.bus.port import HeaderValue, Publication
 from common.codec import ORIGINAL_ID_HEADER
 from common.errors import ChangeRefused
 from common.ids import new_id
@@ -23,6 +24,10 @@ LONGEST = timedelta(days=366)
 A_MOMENT = timedelta(minutes=1)
 MOST_RETRIED = 256 * 1024
 """Bytes; a broker may close the channel on more, with all else that is in flight there."""
+MOST_HEADERS = 32 * 1024
+"""Bytes as JSON; all of them share a frame, and a broker closes the connection on one that is too large."""
+MOST_IN_SHORT = 255
+"""Bytes of what AMQP takes as a short string: a routing key, the name of a header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,8 @@ def retry_quarantined(work: UnitOfWork, number: int, actor: str, body: bytes | N
     that did not take it: the others have handled it, and would do so again under its new id.
 
     Raises:
-        ChangeRefused: there is none, it was decided on before, nobody knows where it came from, or it is too large.
+        ChangeRefused: there is none, it was decided on before, nobody knows where it came from, it is too large, or
+            AMQP cannot carry it.
     """
     row = _decide(work, number, "retried", actor, "body changed" if body is not None else None)
     if row["exchange"] == DEAD:
@@ -113,7 +119,7 @@ def retry_quarantined(work: UnitOfWork, number: int, actor: str, body: bytes | N
     sent = bytes(row["body"]) if body is None else body
     if len(sent) > MOST_RETRIED:
         raise ChangeRefused(f"{number} would have {len(sent)} bytes; at most {MOST_RETRIED} are sent: mend it")
-    original: dict[str, Any] = {}
+    original: dict[str, HeaderValue] = {}
     if row["queue"] == INGEST_QUEUE.name:
         exchange, routing_key = ALERTS, f"alert.{row['routing_key'].rpartition('.')[2]}"
     elif row["exchange"] == EVENTS:
@@ -123,6 +129,17 @@ def retry_quarantined(work: UnitOfWork, number: int, actor: str, body: bytes | N
         raise ChangeRefused(
             f"{number} came from {row['exchange']!r}; nothing is sent there: publish it anew and drop it"
         )
+    headers = original | _headers(row["headers"])
+    size = len(json.dumps(headers, ensure_ascii=False).encode())
+    if size > MOST_HEADERS:
+        raise ChangeRefused(
+            f"{number} has headers of {size} bytes; at most {MOST_HEADERS} are sent: publish it anew and drop it"
+        )
+    if any(len(text.encode()) > MOST_IN_SHORT for text in (routing_key, *headers)):
+        raise ChangeRefused(
+            f"{number} has a routing key, or a header with a name, of more than {MOST_IN_SHORT} bytes: publish it anew "
+            "and drop it"
+        )
     publication = Publication(
         exchange=exchange,
         routing_key=routing_key,
@@ -130,7 +147,7 @@ def retry_quarantined(work: UnitOfWork, number: int, actor: str, body: bytes | N
         message_id=new_id(),
         type=row["type"],
         correlation_id=row["correlation_id"],
-        headers=original | {name: value for name, value in row["headers"].items() if not name.startswith("x-")},
+        headers=headers,
     )
     work.publish(publication)
     work.note("quarantine_retried", actor=actor, entry=number, message_id=publication.message_id, new_body=bool(body))
@@ -161,6 +178,15 @@ def _decide(work: UnitOfWork, number: int, state: str, actor: str, note: str | N
     if not done.rowcount:
         raise ChangeRefused(f"message {number} was {row['state']} before by {row['decided_by']}")
     return row
+
+
+def _headers(kept: dict[str, HeaderValue]) -> dict[str, HeaderValue]:
+    """Return headers as they can be sent again: without the broker's own, and as text what is no integer of AMQP's."""
+    return {
+        name: str(value) if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
+        for name, value in kept.items()
+        if not name.startswith("x-")
+    }
 
 
 def _check_silence(work: UnitOfWork, silence: Silence) -> None:

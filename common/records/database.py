@@ -34,8 +34,8 @@ STATEMENT_SECONDS = 30
 """Longer than any statement of ours takes; a half-open connection is noticed by it."""
 
 
-def create_database(url: str) -> Engine:
-    """Return an engine for `url`; nothing is connected yet.
+def create_database(url: str, statement_seconds: int | None = STATEMENT_SECONDS) -> Engine:
+    """Return an engine for `url`; nothing is connected yet. `statement_seconds`: None for what may take any time.
 
     MySQL and MariaDB: READ COMMITTED, which takes fewer gap locks and so meets fewer deadlocks. SQLite: write-ahead
     log, and transactions that take the write lock at their start, so that two of them never deadlock.
@@ -45,13 +45,14 @@ def create_database(url: str) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": STATEMENT_SECONDS})
+        engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": STATEMENT_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         return engine
     parsed, tls = _tls(parsed)
     return create_engine(
         parsed,
+        hide_parameters=True,  # people's texts do not belong into logs
         isolation_level="READ COMMITTED",
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
@@ -60,7 +61,7 @@ def create_database(url: str) -> Engine:
         pool_reset_on_return=None,  # every use ends its transaction itself; a second ROLLBACK would be a round trip
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": STATEMENT_SECONDS,
+            "read_timeout": statement_seconds,
             "write_timeout": STATEMENT_SECONDS,
             "charset": "utf8mb4",
             "client_flag": CLIENT.MULTI_STATEMENTS,  # for `common.records.bulk`, which quotes every value
@@ -110,7 +111,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # what is committed gets acknowledged: it has to survive a power cut
     cursor.close()
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from common.errors import DatabaseUnavailable
 from common.records.database import translated_errors
 from common.records.schema import SCHEMA
 
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+LOCK = "securitybot.migrate"
+LOCK_SECONDS = 3600
+"""How long one migration waits for another, which may have a large table to change."""
 
 
 def alembic_config() -> Config:
@@ -64,7 +70,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     Raises:
         DatabaseUnavailable: the database cannot be reached or changed.
     """
-    with translated_errors(), engine.connect() as connection:
+    with translated_errors(), engine.connect() as connection, _alone(connection):
         before = current_revision(connection)
         connection.rollback()
         if before is not None and before >= newest_revision():  # a newer one serves this release too
@@ -76,6 +82,22 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
         command.upgrade(config, "head")
         connection.commit()
         return before, newest_revision()
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Keep other migrations out: MySQL commits at each step, and two at once would each do half of them.
+
+    SQLite needs none: there a migration is one transaction.
+    """
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    connection.detach()  # closed with us and not kept by the pool: the lock ends with it, whatever happens
+    if connection.scalar(text("SELECT GET_LOCK(:name, :seconds)"), {"name": LOCK, "seconds": LOCK_SECONDS}) != 1:
+        raise DatabaseUnavailable(f"another migration has been at work for {LOCK_SECONDS} s")
+    yield
+    connection.scalar(text("SELECT RELEASE_LOCK(:name)"), {"name": LOCK})
 
 
 def create_or_migrate(engine: Engine) -> None:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from common import failpoints
 from common.clock import Clock
 from common.errors import SecuritybotError
+from common.messages import ChatContent
 from common.transactions import Transactions
 from services.chat_gateway.deliveries import Deliveries
 from services.chat_gateway.directory import Directory
@@ -50,9 +51,7 @@ class Calls:
             return Outcome(job, self._clock.now(), person=self._directory.look_up(job.handle, job.created_at))
         assert job.content is not None
         if job.kind == "update":
-            place = self._place_of(job.target or "")
-            self._chat.update(place.channel, place.posted_as, job.content, job.target or "")
-            return self._done(job, place)
+            return self._update(job, job.target or "", job.content)
         if job.find_first:
             found = self._chat.find(job.recipient, job.message_id, job.created_at)
             job.find_first = False
@@ -62,24 +61,43 @@ class Calls:
         failpoints.reached("after-call")
         return self._posted_as(job, place)
 
+    def _update(self, job: Job, target: str, content: ChatContent) -> Outcome | None:
+        """Change what is shown; a message that failed is looked for first, as the failure may be a lost answer."""
+        if job.look_since is not None:
+            found = self._chat.find(job.recipient, target, job.look_since)
+            if found is None:
+                raise ChatRefused("the message to update was never delivered")
+            self._remember(target, found)
+            job.look_since = None
+            return None
+        place = self._place_of(job, target)
+        if place is None:
+            return None
+        self._chat.update(place.channel, place.posted_as, content, target)
+        return self._done(job, place)
+
     def _posted_as(self, job: Job, place: Posted) -> Outcome:
+        self._remember(job.message_id, place)
+        return self._done(job, place)
+
+    def _remember(self, message_id: str, place: Posted) -> None:
         with self._lock:
-            self._posted[job.message_id] = place
+            self._posted[message_id] = place
             if len(self._posted) > REMEMBERED:
                 self._posted.popitem(last=False)
-        return self._done(job, place)
 
     def _done(self, job: Job, place: Posted | None) -> Outcome:
         return Outcome(job, self._clock.now(), posted=place)
 
-    def _place_of(self, message_id: str) -> Posted:
+    def _place_of(self, job: Job, message_id: str) -> Posted | None:
+        """Return where the message is; None: it failed, and `job` has to look for it."""
         with self._lock:
             remembered = self._posted.get(message_id)
         if remembered is not None:
             return remembered
         found = self._transactions.run(lambda work: self._deliveries.target(work, message_id))
-        if found is None or found[0] == "pending":
+        if found is None or found.state == "pending":
             raise TargetMissing(message_id)
-        if found[1] is None:
-            raise ChatRefused("the message to update was never delivered")
-        return found[1]
+        if found.place is None:
+            job.look_since = found.created_at
+        return found.place

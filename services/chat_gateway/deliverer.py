@@ -21,8 +21,15 @@ from common.unit_of_work import UnitOfWork
 from services.chat_gateway.calls import Calls, TargetMissing
 from services.chat_gateway.deliveries import Deliveries
 from services.chat_gateway.directory import store
-from services.chat_gateway.jobs import Outcome
-from services.chat_gateway.port import ChatRateLimited, ChatRefused, ChatUnavailable, ChatUncertain
+from services.chat_gateway.jobs import Job, Outcome
+from services.chat_gateway.port import (
+    ChatContentRefused,
+    ChatRateLimited,
+    ChatRefused,
+    ChatUnavailable,
+    ChatUncertain,
+    ChatUnreachable,
+)
 from services.chat_gateway.schedule import Schedule, Turn
 
 log = get_logger(__name__)
@@ -31,6 +38,8 @@ THREADS = 16
 PATIENCE = {"person": 600.0, "channel": 86_400.0, "look_up": 600.0}
 """Seconds for which a chat system that is away is tried: a person's alert is better escalated after that, a report to
 the team is worth a day."""
+SLOWER = 10
+"""How much longer the pauses grow where somebody has to put something right first."""
 TARGET_SECONDS = 5.0
 """How long an update waits for the message it belongs to."""
 COMPLETE_MOST = 250
@@ -63,6 +72,7 @@ class Deliverer:
         self._transactions = transactions
         self._clock = clock
         self._backoff = backoff or Backoff(first=1.0, longest=30.0)
+        self._slow_backoff = Backoff(self._backoff.first, SLOWER * self._backoff.longest)
         self._patience = patience
         self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -108,11 +118,13 @@ class Deliverer:
             self._schedule.block(method, error.retry_after)
             self._schedule.again(turn, 0.0)
         except ChatRefused as error:
-            self._finish(turn, Outcome(job, self._clock.now(), error=error.reason))
+            self._refused(turn, error)
         except TargetMissing as error:
             self._retry(turn, error, TARGET_SECONDS, "the message to update is not known")
         except (ChatUncertain, ChatUnavailable, Temporary) as error:
-            job.find_first = job.find_first or isinstance(error, ChatUncertain)
+            if isinstance(error, ChatUncertain):
+                job.find_first = True
+                job.settles_at = self._clock.now() + timedelta(seconds=error.settles_in)
             self._retry(turn, error, self._patience[job.recipient_kind], "unavailable")
         except Exception as error:
             # a bug: tried again like a lost answer, then reported as undeliverable
@@ -125,28 +137,47 @@ class Deliverer:
             else:
                 self._finish(turn, outcome)
 
+    def _refused(self, turn: Turn, error: ChatRefused) -> None:
+        """Give up, at a report to the team only after all that may help: nobody is told of it in another way."""
+        job = turn.job
+        report = job.recipient_kind == "channel"
+        if report and isinstance(error, ChatUnreachable):
+            self._retry(turn, error, self._patience["channel"], error.reason)
+        elif report and isinstance(error, ChatContentRefused) and job.make_plain():
+            log.error("report_made_plain", channel=job.lane, message_id=job.message_id, reason=error.reason)
+            self._schedule.again(turn, 0.0)
+        else:
+            self._finish(turn, Outcome(job, self._clock.now(), error=error.reason))
+
     def _retry(self, turn: Turn, error: Exception, patience: float, reason: str) -> None:
         if self._schedule.age(turn) > patience:
             self._finish(turn, Outcome(turn.job, self._clock.now(), error=reason))
             return
-        pause = self._backoff.pause(turn.job.attempts)
+        to_repair = isinstance(error, ChatUnreachable)
+        pause = (self._slow_backoff if to_repair else self._backoff).pause(turn.job.attempts)
         if isinstance(error, ChatUncertain):
             pause = max(pause, error.settles_in)
         turn.job.attempts += 1
         metrics.CHAT_RETRIES.labels(turn.job.calls).inc()
-        log.warning(
-            "chat_call_again", method=turn.job.calls, message_id=turn.job.message_id, cause=str(error),
-            seconds=round(pause, 2), attempt=turn.job.attempts,
-        )  # fmt: skip
+        if to_repair:
+            self._tell_of_report(turn.job, reason, again_in=round(pause, 2))
+        else:
+            log.warning(
+                "chat_call_again", method=turn.job.calls, message_id=turn.job.message_id, cause=str(error),
+                seconds=round(pause, 2), attempt=turn.job.attempts,
+            )  # fmt: skip
         self._schedule.again(turn, pause)
+
+    def _tell_of_report(self, job: Job, reason: str, again_in: float | None = None) -> None:
+        log.error(
+            "report_undeliverable", channel=job.lane, message_id=job.message_id, reason=reason, again_in=again_in,
+            hint="is the bot a member of the channel, and is its id right? The report is in the history",
+        )  # fmt: skip
 
     def _finish(self, turn: Turn, outcome: Outcome) -> None:
         metrics.CHAT_CALLS.labels(turn.job.kind, "failed" if outcome.error else "done").inc()
         if outcome.error and turn.job.recipient_kind == "channel":
-            log.error(
-                "report_undeliverable", channel=turn.job.lane, message_id=turn.job.message_id, reason=outcome.error,
-                hint="is the bot a member of the channel, and is its id right? The report is in the history",
-            )  # fmt: skip
+            self._tell_of_report(turn.job, outcome.error)
         elif outcome.error:
             log.warning("chat_message_undeliverable", message_id=turn.job.message_id, reason=outcome.error)
         self._outcomes.put(outcome)

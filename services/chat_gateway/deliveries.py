@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, func, or_, select, update
+from sqlalchemy import BindParameter, Select, bindparam, func, or_, select, update
+from sqlalchemy.orm import aliased
 
 from common.ids import derived_id
 from common.messages import DELIVERED_LATE, ChatContent, ChatMessageDelivered, ChatMessageUndeliverable, PersonLookedUp
@@ -51,6 +53,15 @@ _FINISHED = (
     .where(Row.recipient_id.in_(_RECIPIENTS), Row.state.in_(("sent", "failed")))
     .group_by(Row.recipient_id)
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A message that is to be updated."""
+
+    state: str
+    place: Posted | None
+    created_at: datetime
 
 
 class Deliveries:
@@ -93,7 +104,8 @@ class Deliveries:
     def take_over(self, work: UnitOfWork, most: int, full: Collection[str] = ()) -> list[Job]:
         """Claim pending rows that are nobody's any more, oldest first, and return their jobs.
 
-        What is for recipients of whom enough is in hand (`full`) stays where it is, and does not stand before others.
+        What is for recipients of whom enough is in hand (`full`), or of whom another process has something in hand,
+        stays where it is, and does not stand before others.
         """
         rows = work.connection.execute(
             select(Row.__table__)
@@ -101,15 +113,13 @@ class Deliveries:
                 Row.state == "pending",
                 or_(Row.claimed_until.is_(None), Row.claimed_until < work.now),
                 Row.recipient_id.not_in(full),
+                Row.recipient_id.not_in(self._held_elsewhere(work.now)),
             )
             .order_by(Row.created_at, Row.sequence)
             .limit(min(most, SWEEP_MOST))
             .with_for_update(skip_locked=True)
         ).all()
-        if not rows:
-            return []
-        held = self._held_elsewhere(work, {row.recipient_id for row in rows})
-        rows = _at_most(LANE_MOST // 2, [row for row in rows if row.recipient_id not in held])
+        rows = _at_most(LANE_MOST // 2, rows)
         if rows:
             work.connection.execute(
                 update(Row)
@@ -140,11 +150,17 @@ class Deliveries:
         return work.now + LEASE - FRESH
 
     def release(self, work: UnitOfWork, waiting: Sequence[Job]) -> None:
-        """Let another process go on at once: as if new, or after looking in the chat where one may be posted."""
+        """Let another process go on at once: as if new, or after looking in the chat where one may be posted.
+
+        Where that is not settled yet, looking proves nothing: those are left to others once it is.
+        """
         untouched = [job.message_id for job in waiting if not job.find_first]
         self._claim(work, untouched, None, None)
-        uncertain = [job.message_id for job in waiting if job.find_first]
-        self._claim(work, uncertain, self._instance, work.now - timedelta(seconds=1))
+        uncertain = {job.message_id: job.settles_at or work.now for job in waiting if job.find_first}
+        settled = [message_id for message_id, at in uncertain.items() if at <= work.now]
+        self._claim(work, settled, self._instance, work.now - timedelta(seconds=1))
+        if unsettled := uncertain.keys() - set(settled):
+            self._claim(work, sorted(unsettled), self._instance, max(uncertain.values()))
 
     def _claim(self, work: UnitOfWork, ids: Sequence[str], by: str | None, until: datetime | None) -> None:
         for start in range(0, len(ids), SWEEP_MOST):
@@ -165,14 +181,15 @@ class Deliveries:
         for outcome in outcomes:
             _tell(work, outcome)
 
-    def target(self, work: UnitOfWork, message_id: str) -> tuple[str, Posted | None] | None:
-        """Return the state of a message that is to be updated, and where it is; None: there is no such message."""
+    def target(self, work: UnitOfWork, message_id: str) -> Target | None:
+        """Return a message that is to be updated; None: there is no such message."""
         row = work.connection.execute(
-            select(Row.state, Row.channel, Row.posted_as).where(Row.message_id == message_id)
+            select(Row.state, Row.channel, Row.posted_as, Row.created_at).where(Row.message_id == message_id)
         ).one_or_none()
         if row is None:
             return None
-        return row.state, Posted(row.channel, row.posted_as) if row.channel and row.posted_as else None
+        place = Posted(row.channel, row.posted_as) if row.channel and row.posted_as else None
+        return Target(row.state, place, row.created_at)
 
     def finished(self, work: UnitOfWork, recipients: Collection[str]) -> dict[str, int]:
         """Return the highest sequence that is done for each of `recipients`; 0 for who never got a message."""
@@ -185,18 +202,10 @@ class Deliveries:
         values = {"recipients": sorted(recipients), "us": self._instance, "now": work.now}
         return set(work.connection.scalars(_NOT_OURS, values))
 
-    def _held_elsewhere(self, work: UnitOfWork, recipients: Collection[str]) -> set[str]:
-        return set(
-            work.connection.scalars(
-                select(Row.recipient_id)
-                .where(
-                    Row.recipient_id.in_(recipients),
-                    Row.state == "pending",
-                    Row.claimed_by != self._instance,
-                    Row.claimed_until >= work.now,
-                )
-                .distinct()
-            )
+    def _held_elsewhere(self, now: datetime) -> Select[str]:
+        held = aliased(Row)
+        return select(held.recipient_id).where(
+            held.state == "pending", held.claimed_by != self._instance, held.claimed_until >= now
         )
 
     def _values(self, job: Job, now: datetime, *, mine: bool) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Directory:
         began, people = self._clock.now(), iter(self._chat.directory())
         count = 0
         while chunk := list(itertools.islice(people, CHUNK)):
-            self.keep(chunk)
+            self._keep(chunk, began)
             count += len(chunk)
         self._read = (began, self._clock.now())
         log.info("directory_refreshed", people=count)
@@ -113,7 +113,10 @@ class Directory:
         Raises:
             DatabaseUnavailable: nothing was written.
         """
-        self._transactions.run(lambda work: store(work, people))
+        self._keep(people, None)
+
+    def _keep(self, people: Sequence[Person], read_since: datetime | None) -> None:
+        self._transactions.run(lambda work: store(work, people, read_since))
 
     def look_up(self, handle: str, asked_at: datetime) -> Person | None:
         """Return who answers to a chat id, an e-mail address or a user name, asking the chat system.
@@ -122,15 +125,19 @@ class Directory:
             ChatFailure: it cannot be asked now, or another thread is reading the directory.
             DatabaseUnavailable: what it said cannot be read or written now.
         """
+        handle = handle.removeprefix("@")  # as in `@alice`
         person = self._chat.look_up(handle)
-        if person is None and "@" not in handle:
+        if person is None and handle and "@" not in handle:
             self._refresh_since(asked_at)
             person = self._transactions.run(lambda work: _by_username(work, handle))
         return person
 
 
-def store(work: UnitOfWork, people: Iterable[Person]) -> None:
-    """Insert newcomers and update who changed. Two replicas may look the same newcomer up at once: both are right."""
+def store(work: UnitOfWork, people: Iterable[Person], read_since: datetime | None = None) -> None:
+    """Insert newcomers and update who changed. Two replicas may look the same newcomer up at once: both are right.
+
+    `read_since`: when the reading that gave `people` began. What was told meanwhile is newer than what was read.
+    """
     wanted = {person.chat_id: person for person in people}
     if not wanted:
         return
@@ -139,12 +146,14 @@ def store(work: UnitOfWork, people: Iterable[Person]) -> None:
     changed = [
         asdict(person) | {"updated_at": work.now}
         for person in wanted.values()
-        if person.chat_id not in known or _differs(known[person.chat_id], person)
+        if person.chat_id not in known or _outdated(known[person.chat_id], person, read_since)
     ]
     work.write(Upsert(PersonRow, changed))
 
 
-def _differs(row: Any, person: Person) -> bool:
+def _outdated(row: Any, person: Person, read_since: datetime | None) -> bool:
+    if read_since is not None and row.updated_at > read_since:
+        return False
     return any(getattr(row, field) != getattr(person, field) for field in _FIELDS)
 
 

@@ -23,9 +23,12 @@ class BusIntake:
         self._directory = directory
 
     def replies(self, replies: Sequence[Reply]) -> None:
-        """Publish `ReplyReceived`; safe on return. Raises `Temporary` otherwise."""
+        """Publish `ReplyReceived`; safe on return. Raises `Temporary` otherwise.
+
+        The chat system delivers a click once and words a few times: while the broker is away the outbox keeps them.
+        """
         failpoints.reached("before-intake")
-        self._transactions.publish_now(
+        self._transactions.publish_or_keep(
             [
                 encode(reply.message, message_id=reply.id, owner=reply.message.person_id, correlation_id=None)
                 for reply in replies

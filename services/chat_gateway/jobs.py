@@ -32,6 +32,10 @@ class Job:
     about: str | None = None
     find_first: bool = False
     """It may be posted already: by a process that died, or by a call whose answer was lost."""
+    settles_at: datetime | None = None
+    """Until then a call whose answer was lost may still be carried out."""
+    look_since: datetime | None = None
+    """Of an update whose message failed, and may be posted all the same: since when to look for it."""
     superseded: bool = False
     """A newer update of the same message waits behind it."""
     attempts: int = field(default=0, compare=False)
@@ -44,7 +48,14 @@ class Job:
     @property
     def calls(self) -> str:
         """Return the method that comes next, by which `Retry-After` is honoured."""
-        return "find" if self.kind == "send" and self.find_first else self.kind
+        finds = self.look_since is not None or (self.kind == "send" and self.find_first)
+        return "find" if finds else self.kind
+
+    def make_plain(self) -> bool:
+        """Leave only the summary of the content; False: there is no more to leave out."""
+        assert self.content is not None
+        whole, self.content = self.content, ChatContent(summary=self.content.summary)
+        return whole != self.content
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ ChatFailure
 ├── ChatUnavailable    nothing was carried out; the same call may work later
 ├── ChatUncertain      it may have been carried out: look before repeating it
 └── ChatRefused        it will never work: nobody there, not allowed, not accepted
+    ├── ChatUnreachable     but somebody may put the recipient right: the bot is not in the channel, it is archived
+    └── ChatContentRefused  but a simpler content may be accepted
 """
 
 from __future__ import annotations
@@ -56,6 +58,14 @@ class ChatRefused(ChatFailure):
         self.reason = reason
 
 
+class ChatUnreachable(ChatRefused):
+    """Nothing can be posted there, until whoever looks after the place or the bot has put that right."""
+
+
+class ChatContentRefused(ChatRefused):
+    """The content is at fault, and nothing was posted; a simpler one may be taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Posted:
     """Where a message can be seen: what `update` needs."""
@@ -75,7 +85,7 @@ class Person:
     time_zone: str | None
     locale: str | None
     active: bool
-    """False for who has left, and for bots: neither is ever asked."""
+    """False for who has left, for bots, and for people of other organisations: none of them is ever asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def migrate(grants: bool) -> None:
     from common.records.migrate import migrate as migrate_database
 
     settings = read_settings()
-    engine = create_database(settings.database_url.get_secret_value())
+    engine = create_database(settings.database_url.get_secret_value(), statement_seconds=None)  # large tables
     try:
         before, after = migrate_database(engine)
         click.echo(f"at schema {after} already" if before == after else f"schema {before or 'none'} -> {after}")

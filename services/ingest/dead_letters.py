@@ -39,7 +39,7 @@ def death_key(delivery: Delivery, today: date) -> str:
 
 def before_death(delivery: Delivery) -> Delivery:
     """Return `delivery` with the exchange, routing key and queue that it had before the dead-letter exchange."""
-    death = _first_death(delivery)
+    death = _death(delivery)
     keys = death.get("routing-keys")
     key = keys[0] if isinstance(keys, list) and keys else delivery.routing_key
     return replace(
@@ -53,7 +53,7 @@ def before_death(delivery: Delivery) -> Delivery:
 
 def reason_of_death(delivery: Delivery) -> str:
     """Return one line: why the broker gave up, and from which queue."""
-    death = _first_death(delivery)
+    death = _death(delivery)
     if not death:
         return "dead-lettered: the broker does not say why"
     reason, queue = str(death.get("reason", "unknown")), str(death.get("queue", "unknown"))
@@ -62,11 +62,14 @@ def reason_of_death(delivery: Delivery) -> str:
     return f"dead-lettered: {reason} from queue {queue}"
 
 
-def _first_death(delivery: Delivery) -> Mapping[str, Any]:
-    """The broker keeps the newest death first; the last one is where the message was published to."""
+def _death(delivery: Delivery) -> Mapping[str, Any]:
+    """The broker puts the newest death first: the only one of its own, as what is dead dies nowhere else.
+
+    Behind it some brokers keep what a publisher wrote under that name.
+    """
     deaths = delivery.headers.get("x-death")
-    if isinstance(deaths, list) and deaths and isinstance(deaths[-1], Mapping):
-        return deaths[-1]
+    if isinstance(deaths, list) and deaths and isinstance(deaths[0], Mapping):
+        return deaths[0]
     return {}
 
 

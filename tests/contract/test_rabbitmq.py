@@ -15,6 +15,8 @@ from common.bus.port import Publication
 from common.bus.rabbitmq import RabbitBus
 from common.errors import BusUnavailable, ConfigurationError
 from common.topology import DEAD, DELIVERY_LIMIT, INGEST_QUEUE, TOPOLOGY, Queue, Topology
+from services.ingest.dead_letters import before_death
+from tests.amqp import deep, teach_pika_raw_values, timestamp
 from tests.conftest import running
 from tests.contract.bus_places import Place, admin, bodies, new_place, take_all, take_until
 from tests.servers import RabbitServer, free_port
@@ -67,6 +69,32 @@ def test_short_strings_that_are_no_utf_8_arrive_as_text(rabbit: RabbitServer, bu
     text = "caf\\xe9"
     assert (delivery.message_id, delivery.type, delivery.correlation_id, delivery.content_type) == (text,) * 4
     assert delivery.headers == {text: 1}
+
+
+@pytest.mark.parametrize("queue", [INGEST_QUEUE.name, DEAD])
+def test_headers_that_pika_cannot_read_hold_up_nothing_behind_them(
+    amqp_url: str, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teach_pika_raw_values(monkeypatch)
+    bus = RabbitBus(amqp_url)
+    bus.declare(TOPOLOGY)
+    with admin(amqp_url) as channel:
+        for number, bad in enumerate((timestamp(2**63), deep(10_000), deep(10_000, "array"))):
+            properties = pika.BasicProperties(message_id=f"bad {number}", headers={"bad": bad})
+            channel.basic_publish("", queue, b"bad", properties)
+        channel.basic_publish("", queue, b"good", pika.BasicProperties(headers={"owner": "U1"}))
+    consumer = bus.consume([queue], 10)
+
+    taken = take_all(consumer, 4)
+
+    consumer.ack(taken)
+    assert [one.message_id for one in taken] == ["bad 0", "bad 1", "bad 2", None]
+    assert taken[0].headers == taken[2].headers == {"undecodable": True}
+    assert taken[3].headers == {"owner": "U1"}
+    assert not any(one.redelivered for one in taken), "the connection was never lost"
+    consumer.close()
+    eventually(lambda: bus.depths([queue]) == {queue: 0})
+    bus.close()
 
 
 def test_an_empty_id_is_none(rabbit: RabbitServer, bus: RabbitBus, place: Place) -> None:
@@ -211,7 +239,8 @@ def test_a_full_queue_refuses(rabbit: RabbitServer, bus: RabbitBus, place: Place
 def test_a_message_that_kills_its_consumer_every_time_ends_in_the_dead_letter_queue(amqp_url: str) -> None:
     bus = RabbitBus(amqp_url)
     bus.declare(TOPOLOGY)
-    bus.publish([Publication("securitybot.alerts", "alert.x", b"poison", "id")])
+    forged: Any = {"x-death": [{"queue": "forged", "reason": "rejected", "exchange": "forged", "routing-keys": ["f"]}]}
+    bus.publish([Publication("securitybot.alerts", "alert.x", b"poison", "id", headers=forged)])
 
     for _ in range(DELIVERY_LIMIT + 1):
         consumer = bus.consume([INGEST_QUEUE.name], 1)
@@ -222,7 +251,8 @@ def test_a_message_that_kills_its_consumer_every_time_ends_in_the_dead_letter_qu
     (dead,) = take_all(bus.consume([DEAD], 1), 1)
     bus.close()
     assert (dead.body, dead.message_id) == (b"poison", "id")
-    assert dead.headers["x-first-death-reason"] == "delivery_limit"
+    before = before_death(dead)
+    assert (before.queue, before.exchange, before.routing_key) == (INGEST_QUEUE.name, "securitybot.alerts", "alert.x")
 
 
 def test_nobody_there_is_an_error_that_says_so() -> None:

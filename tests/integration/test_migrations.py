@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from alembic import command
@@ -12,9 +13,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
 from common.errors import DatabaseUnavailable
-from common.records.database import create_database
-from common.records.migrate import alembic_config, create_or_migrate, migrate, newest_revision, schema_problem
+from common.records.database import STATEMENT_SECONDS, create_database
+from common.records.migrate import LOCK, alembic_config, create_or_migrate, migrate, newest_revision, schema_problem
 from common.records.schema import SCHEMA
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -122,6 +124,57 @@ def test_text_is_told_apart_byte_by_byte_and_keeps_every_character(engine: Engin
         duck = connection.scalar(text("SELECT username FROM people WHERE chat_id = '🦆'"))
 
     assert (found, duck) == (["zoë"], "🦆")
+
+
+def test_a_migration_waits_for_another_and_finds_its_work_done(mariadb_url: str) -> None:
+    """MySQL and MariaDB commit at each step: two at once would each do half of them."""
+    first, second = create_database(mariadb_url), create_database(mariadb_url, statement_seconds=None)
+    with first.connect() as connection, ThreadPoolExecutor() as pool:
+        connection.execute(text("SELECT GET_LOCK(:name, 0)"), {"name": LOCK})
+        waiting = pool.submit(migrate, second)
+        eventually(lambda: "User lock" in str(connection.execute(text("SHOW PROCESSLIST")).all()))
+        assert inspect(first).get_table_names() == []
+        connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": LOCK})
+        assert waiting.result(60) == (None, newest_revision())
+    assert migrate(first) == (newest_revision(), newest_revision()), "the lock is free again"
+    first.dispose()
+    second.dispose()
+
+
+def test_a_migration_that_fails_keeps_none_out(mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.records.migrate.LOCK_SECONDS", 5)
+    failing, next_one = create_database(mariadb_url), create_database(mariadb_url)
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            migrate(failing)
+
+    assert migrate(next_one) == (None, newest_revision())
+
+    failing.dispose()
+    next_one.dispose()
+
+
+def test_a_migration_that_never_gets_its_turn_says_so(mariadb_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.records.migrate.LOCK_SECONDS", 0)
+    first, second = create_database(mariadb_url), create_database(mariadb_url)
+    with first.connect() as connection:
+        connection.execute(text("SELECT GET_LOCK(:name, 0)"), {"name": LOCK})
+        with pytest.raises(DatabaseUnavailable, match="another migration has been at work"):
+            migrate(second)
+        connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": LOCK})
+    first.dispose()
+    second.dispose()
+
+
+def test_a_migration_may_take_longer_than_a_statement_of_a_service(mariadb_url: str) -> None:
+    service, migration = create_database(mariadb_url), create_database(mariadb_url, statement_seconds=None)
+    seconds = {}
+    for name, engine in (("service", service), ("migration", migration)):
+        with engine.connect() as connection:
+            seconds[name] = connection.connection.driver_connection._read_timeout  # type: ignore[union-attr]
+        engine.dispose()
+    assert seconds == {"service": STATEMENT_SECONDS, "migration": None}
 
 
 def test_a_database_that_is_away_is_told_as_such() -> None:

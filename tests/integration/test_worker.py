@@ -6,13 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+import pika
 import pymysql
 import pytest
 from sqlalchemy import Engine, func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from common import metrics
 from common.bus import open_bus
@@ -29,6 +31,8 @@ from common.topology import ALERTS, CHAT_GATEWAY_QUEUE, EVENTS, INGEST_QUEUE, TO
 from common.transactions import Transactions
 from common.unit_of_work import UnitOfWork
 from common.worker import BATCH, Received, Tick, Worker
+from tests.amqp import deep, teach_pika_raw_values, timestamp
+from tests.contract.bus_places import admin
 from tests.fakes.bus import BreakableBus, Killed
 from tests.fakes.clock import FakeClock
 from tests.servers import MariaServer
@@ -171,6 +175,14 @@ def embedded(sqlite_url: str) -> Iterator[World]:
 def world(request: pytest.FixtureRequest) -> World:
     world: World = request.getfixturevalue(request.param)
     return world
+
+
+def delivery(body: str, message_id: str | None) -> Delivery:
+    """A delivery that no broker has to bring."""
+    return Delivery(
+        queue=INGEST_QUEUE.name, exchange=ALERTS, routing_key="alert.test", body=body.encode(), message_id=message_id,
+        type=None, correlation_id=None, headers={}, content_type=None, redelivered=False, tag=None,
+    )  # fmt: skip
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -515,18 +527,160 @@ def test_a_tick_that_fails_stops_nothing(world: World) -> None:
         eventually(lambda: world.handled() == ["a"])
 
 
+def handled_before(world: World, message_id: str, days: int, consumer: str = "recorder") -> None:
+    with world.engine.begin() as connection:
+        at = world.clock.now() - timedelta(days=days)
+        connection.execute(insert(InboxRow).values(consumer=consumer, message_id=message_id, handled_at=at))
+
+
 def test_the_inbox_forgets_what_is_a_week_old(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.worker.PRUNE_EVERY", 0.1)
-    with world.engine.begin() as connection:
-        for days in (8, 6):
-            connection.execute(
-                insert(InboxRow).values(
-                    consumer="recorder", message_id=f"{days} days", handled_at=world.clock.now() - timedelta(days=days)
-                )
-            )
+    handled_before(world, "8 days", 8)
+    handled_before(world, "6 days", 6)
 
     with running(world.worker()):
         eventually(lambda: world.count(InboxRow) == 1)
+
+
+def test_the_inbox_forgets_much_in_portions_and_nothing_of_another_service(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.worker.PRUNED_AT_ONCE", 2)
+    for number in range(7):
+        handled_before(world, f"old {number}", 8)
+        handled_before(world, f"old {number}", 8, "another")
+    worker = world.worker()
+
+    worker._prune()
+
+    assert world.count(InboxRow) == 12
+    assert worker._pruning.every < 1, "the next portion is due soon"
+    for _ in range(3):
+        worker._prune()
+    assert world.count(InboxRow) == 7
+    assert worker._pruning.every > 1
+
+
+def test_after_a_start_what_comes_again_is_recognised_before_the_inbox_forgets_it(world: World) -> None:
+    """After an outage of more than a week, say."""
+    handled_before(world, "a", 8)
+    world.publish("a", "b")
+
+    with running(world.worker()):
+        eventually(lambda: world.handled() == ["b"])
+
+
+def test_ids_that_a_database_cannot_keep_or_tell_apart_are_told_apart(world: World) -> None:
+    ids = ["m", "m ", "m  ", "l" * 255, "l" * 256, "l" * 257]
+    deliveries = [delivery(str(number), message_id) for number, message_id in enumerate(ids)]
+    worker = world.worker()
+
+    worker._settle(deliveries)
+    worker._settle([replace(one, redelivered=True) for one in deliveries])
+
+    assert world.handled() == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_a_replica_that_quarantines_the_same_message_at_the_same_time_harms_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look finds nothing, and before the row is written the other replica has written it."""
+    looks: list[None] = []
+    worker = world.worker()
+    only_quarantine = worker._only_quarantine
+
+    def late(work: UnitOfWork, delivery: Delivery, reason: str) -> None:
+        looks.append(None)
+        if len(looks) == 1:
+            raise IntegrityError("INSERT", {}, Exception("there already"))
+        only_quarantine(work, delivery, reason)
+
+    monkeypatch.setattr(worker, "_only_quarantine", late)
+
+    worker._settle([delivery("rule", "id")])
+
+    assert (len(looks), len(world.quarantined())) == (2, 1)
+
+
+def test_a_message_without_an_id_whose_commits_answer_was_lost_is_handled_once(
+    durable: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes from the broker once only, so nothing but the second try says that it may have been handled."""
+    commit, lost = durable.engine.dialect.do_commit, threading.Event()
+
+    def lose_the_answer(connection: Any) -> None:
+        commit(connection)
+        if not lost.is_set() and durable.handler.batches:
+            lost.set()
+            raise pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
+
+    monkeypatch.setattr(durable.engine.dialect, "do_commit", lose_the_answer)
+    durable.publish("a", message_id=None)
+    with running(durable.worker()):
+        assert lost.wait(30)
+        durable.publish("b", message_id=None)
+        eventually(lambda: "b" in durable.handled())
+    assert durable.handled() == ["a", "b"]
+    assert durable.left_over() == []
+
+
+def test_what_headers_hold_hinders_neither_their_message_nor_those_behind_it(
+    durable: World, amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teach_pika_raw_values(monkeypatch)
+    bad = [timestamp(2**63), *(deep(levels, kind) for kind in ("table", "array") for levels in (250, 950, 5_000))]
+    with admin(amqp_url) as channel:
+        for number, value in enumerate(bad):
+            for body in (str(number), f"unreadable {number}"):
+                properties = pika.BasicProperties(message_id=body, headers={"bad": value})
+                channel.basic_publish("", INGEST_QUEUE.name, body.encode(), properties)
+    durable.publish("good")
+
+    with running(durable.worker()):
+        eventually(lambda: "good" in durable.handled())
+
+    assert durable.handled() == ["0", "1", "2", "3", "4", "5", "6", "good"]
+    assert len(durable.quarantined()) == 7
+    assert durable.quarantined()[0].headers == {"undecodable": True}
+    assert durable.left_over() == []
+
+
+def test_a_header_too_deep_to_be_shown_is_quarantined_with_its_message(embedded: World) -> None:
+    nested: list[Any] = []
+    for _ in range(5_000):
+        nested = [nested]
+    headers = {"deep": nested, "owner": "U1"}
+
+    embedded.worker()._settle([replace(delivery("unreadable", "id"), headers=headers)])
+
+    (row,) = embedded.quarantined()
+    assert row.headers == {"deep": "nested too deeply to be shown", "owner": "U1"}
+
+
+def test_after_an_outage_what_waits_is_published_in_portions_in_its_order(
+    embedded: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.transactions.PUBLISHED_AT_ONCE", 2)
+    transactions = embedded.transactions()
+    embedded.bus.before_publish = raising(BusUnavailable("away"))
+    for number in range(7):
+        transactions.run(lambda work, n=number: work.emit(LookUpPerson(handle=str(n))))  # type: ignore[misc]
+    calls: list[None] = []
+
+    def away_again_at_the_second() -> None:
+        calls.append(None)
+        if len(calls) == 2:
+            raise BusUnavailable("away again")
+
+    embedded.bus.before_publish = away_again_at_the_second
+    transactions.republish()
+    assert len(calls) == 2, "nothing is tried after a failure"
+
+    transactions.republish()
+
+    assert len(calls) == 2 + 3
+    assert embedded.emitted(7) == ["0", "1", "2", "3", "4", "5", "6"]
+    assert not transactions.has_unpublished()
 
 
 def test_the_sweep_leaves_alone_what_this_process_is_about_to_publish(durable: World) -> None:

@@ -104,13 +104,24 @@ def test_all_mistakes_are_told_at_once() -> None:
     ]  # fmt: skip
 
 
-def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variable", ["AMQP_URL", "DATABASE_URL", "HISTORY_KEY", "OIDC_CLIENT_SECRET"])
+def test_an_empty_file_is_told_and_does_not_count_as_not_set(tmp_path: Path, variable: str) -> None:
+    """Without the URL of the broker, say, a service would start with a bus of its own."""
     (tmp_path / "secret").write_text("\n")
     given = {"OIDC_ISSUER": "https://id.example", "OIDC_CLIENT_ID": "a", "OIDC_ROLES": "soc=analyst"}
+    given |= {"OIDC_CLIENT_SECRET": "s"} if variable != "OIDC_CLIENT_SECRET" else {}
 
-    (line,) = problems(OIDC_CLIENT_SECRET_FILE=str(tmp_path / "secret"), **given)
+    (line,) = problems(**given | {f"{variable}_FILE": str(tmp_path / "secret")})
 
-    assert line.startswith("SECURITYBOT_OIDC_CLIENT_SECRET is not set")
+    assert line.startswith(f"SECURITYBOT_{variable}_FILE names a file, which is empty")
+
+
+def test_an_empty_file_for_what_is_no_secret_is_told_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "chat").write_text("")
+
+    (line,) = problems(CHAT_FILE=str(tmp_path / "chat"))
+
+    assert line.startswith(f"SECURITYBOT_CHAT_FILE is '{tmp_path / 'chat'}', which is empty")
 
 
 def test_slack_and_duo_say_what_they_need() -> None:
@@ -164,11 +175,18 @@ def test_any_name_may_be_read_from_a_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_told_with_its_path(tmp_path: Path) -> None:
-    (line,) = problems(SLACK_BOT_TOKEN_FILE=str(tmp_path / "nothing"))
+    (line,) = problems(REPORTING_CHANNEL_FILE=str(tmp_path / "nothing"))
 
-    assert "SECURITYBOT_SLACK_BOT_TOKEN_FILE is" in line
-    assert "nothing" in line
+    assert line.startswith(f"SECURITYBOT_REPORTING_CHANNEL_FILE is '{tmp_path / 'nothing'}', which cannot be read: ")
     assert "No such file" in line
+
+
+@pytest.mark.parametrize("variable", ["SLACK_BOT_TOKEN_FILE", "AMQP_URL_FILE", "SLACK_BOT_TOKE_FILE"])
+def test_a_secret_in_place_of_its_files_path_is_told_without_it(variable: str) -> None:
+    (line,) = problems(**{variable: "xoxb-s3cret"})
+
+    assert line.startswith(f"SECURITYBOT_{variable} names a file, which cannot be read: No such file")
+    assert "s3cret" not in line
 
 
 def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.routing import BaseRoute
 
@@ -36,7 +36,9 @@ MOST_PAGES = 20
 CLOCK_SKEW = timedelta(seconds=60)
 CHECK_EVERY = timedelta(seconds=30)
 UNREADABLE = frozenset({"missing_scope", "not_in_channel", "method_not_supported_for_channel_type"})
+CHANNEL_GONE = "channel_not_found"
 NOBODY = frozenset({"users_not_found", "user_not_found", "user_not_visible"})
+T = TypeVar("T")
 
 
 class SlackChat:
@@ -59,7 +61,7 @@ class SlackChat:
         self._clock = clock or SystemClock()
         self._reporting_channel = reporting_channel
         self._channels: dict[str, str] = {}
-        """Person to the channel of their direct messages; Slack never changes it."""
+        """Person to the channel of their direct messages."""
         self._own: translate.Own | None = None
         self._checked_at: datetime | None = None
         self._checking = threading.Lock()
@@ -69,10 +71,13 @@ class SlackChat:
 
     def send(self, recipient: Recipient, content: ChatContent, message_id: str) -> Posted:
         """Post with the message id as metadata, by which `find` knows it again."""
-        channel = self._channel(recipient)
-        post = {"channel": channel, "unfurl_links": False, "unfurl_media": False}
-        answer = self._web.call("chat.postMessage", post | _message(content, message_id), creates=True)
-        return Posted(str(answer.get("channel") or channel), str(answer.get("ts")))
+        post = {"unfurl_links": False, "unfurl_media": False} | _message(content, message_id)
+
+        def send(channel: str) -> Posted:
+            answer = self._web.call("chat.postMessage", {"channel": channel} | post, creates=True)
+            return Posted(str(answer.get("channel") or channel), str(answer.get("ts")))
+
+        return self._in_channel(recipient, send)
 
     def update(self, channel: str, posted_as: str, content: ChatContent, message_id: str) -> None:
         """Replace the message; doing it twice shows the same."""
@@ -80,8 +85,9 @@ class SlackChat:
 
     def find(self, recipient: Recipient, message_id: str, since: datetime) -> Posted | None:
         """Look through the channel's history. Where the app may not read it, nothing is found."""
-        channel = self._channel(recipient)
-        since -= CLOCK_SKEW
+        return self._in_channel(recipient, lambda channel: self._find_in(channel, message_id, since - CLOCK_SKEW))
+
+    def _find_in(self, channel: str, message_id: str, since: datetime) -> Posted | None:
         history = {"channel": channel, "oldest": f"{since.timestamp():.6f}", "include_all_metadata": True}
         try:
             for message in self._pages("conversations.history", history, "messages", MOST_PAGES):
@@ -126,6 +132,17 @@ class SlackChat:
         ours = message.get("bot_id") == self.own().bot_id
         return ours and isinstance(payload, dict) and payload.get("message_id") == message_id
 
+    def _in_channel(self, recipient: Recipient, call: Callable[[str], T]) -> T:
+        """Make a call that needs the channel; where Slack does not know the one remembered any more, once again."""
+        remembered = self._channels.get(recipient.id)
+        try:
+            return call(self._channel(recipient))
+        except ChatRefused as error:
+            if remembered is None or error.reason != CHANNEL_GONE:
+                raise
+        self._channels.pop(recipient.id, None)
+        return call(self._channel(recipient))
+
     def _channel(self, recipient: Recipient) -> str:
         if recipient.kind == "channel":
             return recipient.id
@@ -142,8 +159,9 @@ class SlackChat:
 
     def directory(self) -> Iterator[Person]:
         """Return everybody, a page of the Web API at a time."""
+        own = self.own()
         users = self._pages("users.list", {"include_locale": True}, "members")
-        return (person for user in users if (person := translate.person(user)) is not None)
+        return (person for user in users if (person := translate.person(user, own)) is not None)
 
     def look_up(self, handle: str) -> Person | None:
         """Ask for a chat id or an e-mail address. Slack cannot be asked for a user name."""
@@ -158,7 +176,7 @@ class SlackChat:
             if error.reason in NOBODY:
                 return None
             raise
-        return translate.person(answer.get("user"))
+        return translate.person(answer.get("user"), self.own())
 
     # --- in -------------------------------------------------------------------------------------------------------
 
@@ -166,7 +184,7 @@ class SlackChat:
         """Return the Socket Mode listener, unless events come over HTTP."""
         if self._signing_secret is not None or self._app_token is None:
             return ()
-        self._socket = SocketMode(self._app_token, self._web.client, Inbound(self.own, intake, self._clock))
+        self._socket = SocketMode(self._app_token, self._web, Inbound(self.own, intake, self._clock))
         return (self._socket,)
 
     def routes(self, intake: Intake) -> Sequence[BaseRoute]:
@@ -206,7 +224,12 @@ class SlackChat:
 
     def _authenticate(self) -> translate.Own:
         answer = self._web.call("auth.test", {})
-        return translate.Own(str(answer.get("user_id")), str(answer.get("bot_id")))
+        return translate.Own(
+            str(answer.get("user_id")),
+            str(answer.get("bot_id")),
+            str(answer.get("team_id") or ""),
+            str(answer.get("enterprise_id") or ""),
+        )
 
 
 def from_settings(settings: Settings, timeout: float = TIMEOUT) -> SlackChat:

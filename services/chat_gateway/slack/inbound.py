@@ -45,10 +45,12 @@ class Inbound:
             log.warning("refused_request_not_kept", cause=str(error))
 
     def take(self, payloads: Sequence[tuple[Kind, object]]) -> None:
-        """Return once everything in `payloads` is safe, in their order.
+        """Return once everything in `payloads` is safe; the replies first, in their order.
+
+        A click comes once, whatever we answer: it does not wait for what only the record can take.
 
         Raises:
-            Temporary: nothing may be acknowledged; all of it comes again.
+            Temporary: nothing may be acknowledged; all of it but the clicks comes again.
         """
         try:
             own = self._own()
@@ -63,12 +65,12 @@ class Inbound:
             if isinstance(result, translate.Ignored):
                 metrics.REPLIES.labels("ignored").inc()
                 log.debug("slack_event_ignored", reason=result.reason)
+        replies = [result for result in results if isinstance(result, Reply)]
+        if replies:
+            self._intake.replies(replies)
         people = [result for result in results if isinstance(result, Person)]
         if people:
             self._intake.people(people)
         attempts = [result for result in results if isinstance(result, Attempt)]
         if attempts:
             self._intake.attempts(attempts)
-        replies = [result for result in results if isinstance(result, Reply)]
-        if replies:
-            self._intake.replies(replies)

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from slack_sdk.errors import SlackApiError, SlackClientError
-
 from common.clock import skew_problem
 from services.chat_gateway.port import ChatFailure, ChatRefused
-from services.chat_gateway.slack.web import SlackWeb
+from services.chat_gateway.slack.web import Misconfigured, SlackWeb
 
 SCOPES = frozenset({
     "chat:write", "im:write", "im:history", "channels:history", "groups:history", "metadata.message:read",
@@ -53,14 +51,14 @@ def _clock(headers: Mapping[str, str], now: datetime) -> str | None:
 
 def _socket(web: SlackWeb, app_token: str) -> str | None:
     try:
-        web.client.apps_connections_open(app_token=app_token)
-    except SlackApiError as error:
+        web.call("apps.connections.open", {"token": app_token})
+    except (ChatRefused, Misconfigured) as error:
         return (
-            f"Slack refuses SECURITYBOT_SLACK_APP_TOKEN ({error.response.get('error')}): make one under App-Level "
-            "Tokens with the scope connections:write"
+            f"Slack refuses SECURITYBOT_SLACK_APP_TOKEN ({error.reason}): make one under App-Level Tokens with the "
+            "scope connections:write"
         )
-    except (OSError, SlackClientError, ValueError) as error:
-        return f"apps.connections.open: {type(error).__name__}"
+    except ChatFailure as error:
+        return str(error)
     return None
 
 

@@ -15,10 +15,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from slack_sdk import WebClient
 from slack_sdk.errors import SlackClientError
 from slack_sdk.socket_mode import SocketModeClient
 from slack_sdk.socket_mode.client import BaseSocketModeClient
+
+from services.chat_gateway.port import ChatUnavailable
+from services.chat_gateway.slack.web import SlackWeb
 
 PING_SECONDS = 3.0
 BUFFER = 16_384
@@ -27,31 +29,39 @@ BUFFER = 16_384
 class Socket(SocketModeClient):
     """A connection that tells whether it is still good for anything."""
 
-    def __init__(
-        self, app_token: str, web_client: WebClient, on_envelope: Callable[[Socket, dict[str, Any]], None]
-    ) -> None:
+    def __init__(self, app_token: str, web: SlackWeb, on_envelope: Callable[[Socket, dict[str, Any]], None]) -> None:
         logger = logging.getLogger("slack_sdk.socket_mode")
         logger.setLevel(logging.CRITICAL)  # `alive` and our own log lines tell what matters
+        self._web = web
         self._ended = threading.Event()
         self._on_envelope = on_envelope
         self._heard_at = time.monotonic()
         super().__init__(
             app_token,
             logger=logger,
-            web_client=web_client,
+            web_client=web.client,
             ping_interval=PING_SECONDS,
             receive_buffer_size=BUFFER,
             concurrency=1,  # one after the other: a person's words keep their order
         )
         self.message_listeners.append(self._listen)
 
-    def open(self) -> str | None:
-        """Connect; returns what went wrong, or None."""
+    def open(self) -> None:
+        """Connect.
+
+        Raises:
+            ChatFailure: not now.
+        """
         try:
             self.connect()
         except (SlackClientError, OSError, ValueError) as error:
-            return f"{type(error).__name__}: {error}"[:300]
-        return None if self.is_connected() else "no connection"
+            raise ChatUnavailable(f"{type(error).__name__}: {error}"[:300]) from error
+        if not self.is_connected():
+            raise ChatUnavailable("no connection")
+
+    def issue_new_wss_url(self) -> str:
+        """Called by slack_sdk, whose own sleeps for as long as Slack asks to wait: `stop` would wait with it."""
+        return str(self._web.call("apps.connections.open", {"token": self.app_token}).get("url"))
 
     def connect_to_new_endpoint(self, force: bool = False) -> None:
         """Called by slack_sdk when Slack says so, or when the session is found closed: this connection is over."""

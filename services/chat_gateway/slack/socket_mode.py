@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from typing import Any
 
-from slack_sdk import WebClient
 from slack_sdk.errors import SlackClientError
 
 from common.errors import Temporary
 from common.logs import get_logger
 from common.retry import Backoff
+from services.chat_gateway.port import ChatFailure, ChatRateLimited
 from services.chat_gateway.slack.inbound import Inbound, Kind
 from services.chat_gateway.slack.socket import Socket
+from services.chat_gateway.slack.web import SlackWeb
 
 log = get_logger(__name__)
 
@@ -34,14 +36,14 @@ class SocketMode:
     def __init__(
         self,
         app_token: str,
-        web_client: WebClient,
+        web: SlackWeb,
         inbound: Inbound,
         *,
         silence: float = SILENCE_SECONDS,
         backoff: Backoff | None = None,
     ) -> None:
         self._app_token = app_token
-        self._web_client = web_client
+        self._web = web
         self._inbound = inbound
         self._silence = silence
         self._backoff = backoff or Backoff(first=1.0, longest=30.0)
@@ -57,12 +59,17 @@ class SocketMode:
         """Listen until `stop`."""
         attempt = 0
         while not self._stopping.is_set():
-            if self.connected() or self._replace():
-                attempt = 0
-                self._take(self._waiting())
-            else:
-                self._stopping.wait(self._backoff.pause(attempt))
+            try:
+                if not self.connected():
+                    self._replace()
+            except ChatFailure as error:
+                pause = error.retry_after if isinstance(error, ChatRateLimited) else self._backoff.pause(attempt)
                 attempt += 1
+                log.warning("slack_socket_not_opened", cause=str(error), seconds=round(pause, 1), attempt=attempt)
+                self._take_for(pause)
+            else:
+                attempt = 0
+                self._take(self._waiting(WATCH_SECONDS))
         if self._socket is not None:
             self._socket.leave()
 
@@ -71,25 +78,34 @@ class SocketMode:
         self._stopping.set()
         self._envelopes.put(None)
 
-    def _replace(self) -> bool:
-        """Open a new socket, and only then leave the old one."""
-        fresh = Socket(self._app_token, self._web_client, lambda socket, body: self._envelopes.put((socket, body)))
-        problem = fresh.open()
-        if problem is not None:
-            log.warning("slack_socket_not_opened", cause=problem)
+    def _replace(self) -> None:
+        """Open a new socket, and only then leave the old one.
+
+        Raises:
+            ChatFailure: it cannot be opened now.
+        """
+        fresh = Socket(self._app_token, self._web, lambda socket, body: self._envelopes.put((socket, body)))
+        try:
+            fresh.open()
+        except ChatFailure:
             fresh.leave()
-            return False
+            raise
         old, self._socket = self._socket, fresh
         log.info("slack_socket_opened", replaces_another=old is not None)
         if old is not None:
             old.leave()
-        return True
 
-    def _waiting(self) -> list[Envelope]:
-        """Return the envelopes that have come; none after a second."""
+    def _take_for(self, seconds: float) -> None:
+        """Take what comes meanwhile: a socket that Slack wants replaced still delivers until it is closed."""
+        ends = time.monotonic() + seconds
+        while not self._stopping.is_set() and (left := ends - time.monotonic()) > 0:
+            self._take(self._waiting(left))
+
+    def _waiting(self, seconds: float) -> list[Envelope]:
+        """Return the envelopes that have come; none after `seconds`."""
         waiting: list[Envelope] = []
         try:
-            item = self._envelopes.get(timeout=WATCH_SECONDS)
+            item = self._envelopes.get(timeout=seconds)
             while item is not None:
                 waiting.append(item)
                 if len(waiting) == MOST_AT_ONCE:

@@ -35,6 +35,9 @@ class Own:
 
     user_id: str
     bot_id: str
+    team_id: str = ""
+    enterprise_id: str = ""
+    """The Enterprise Grid that our workspace belongs to; empty for a workspace of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def event(payload: object, own: Own, now: datetime) -> Translated:
         case "message":
             return _message(body, inner, own, now)
         case "user_change" | "team_join":
-            return person(inner.get("user")) or Ignored("not a person")
+            return person(inner.get("user"), own) or Ignored("not a person")
         case _:
             return Ignored("other event")
 
@@ -89,8 +92,8 @@ def click(payload: object, own: Own, now: datetime) -> Translated:
     return Reply(derived_id("slack", "click", who, trigger), reply)
 
 
-def person(payload: object) -> Person | None:
-    """Translate a user object; bots and who has left are not active."""
+def person(payload: object, own: Own) -> Person | None:
+    """Translate a user object; bots, who has left and people of other organisations are not active."""
     user = _mapping(payload)
     profile = _mapping(user.get("profile"))
     chat_id = _text(user, "id", MOST_ID)
@@ -106,7 +109,7 @@ def person(payload: object) -> Person | None:
         shown or username or chat_id,
         _text(user, "tz", MOST_ID) or None,
         _text(user, "locale", 16) or None,
-        active=not left and chat_id != "USLACKBOT",
+        active=not left and chat_id != "USLACKBOT" and not _external(user, own),
     )
 
 
@@ -114,6 +117,17 @@ def plain(text: str) -> str:
     """Return what a person typed: links and mentions as they were shown, entities as characters."""
     shown = _LINK.sub(lambda match: match[2] or match[1].lstrip("!"), text)
     return html.unescape(shown) if "&" in shown else shown
+
+
+def _external(user: Mapping[str, Any], own: Own) -> bool:
+    """Tell whether somebody is here only through a channel shared with another organisation (Slack Connect)."""
+    if user.get("is_stranger") is True:
+        return True
+    team = _text(user, "team_id", MOST_ID)
+    if not team or not own.team_id or team == own.team_id:
+        return False
+    grid = _text(_mapping(user.get("enterprise_user")), "enterprise_id", MOST_ID)
+    return not own.enterprise_id or grid != own.enterprise_id
 
 
 def _message(body: Mapping[str, Any], inner: Mapping[str, Any], own: Own, now: datetime) -> Translated:

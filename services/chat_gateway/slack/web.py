@@ -18,7 +18,15 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web import SlackResponse
 
-from services.chat_gateway.port import ChatFailure, ChatRateLimited, ChatRefused, ChatUnavailable, ChatUncertain
+from services.chat_gateway.port import (
+    ChatContentRefused,
+    ChatFailure,
+    ChatRateLimited,
+    ChatRefused,
+    ChatUnavailable,
+    ChatUncertain,
+    ChatUnreachable,
+)
 
 TIMEOUT = 10
 TOO_MANY = 429
@@ -29,12 +37,19 @@ MOST_RETRY_AFTER = 300.0
 RATE_LIMITED = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
 BROKEN = frozenset({"internal_error", "fatal_error", "request_timeout"})
 """Slack failed, and some of the work may be done."""
-AWAY = frozenset({"service_unavailable", "team_added_to_org", "accesslimited"})
+AWAY = frozenset({"service_unavailable", "team_added_to_org", "accesslimited", "external_channel_migrating"})
 MISCONFIGURED = frozenset({
     "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "no_permission",
     "missing_scope", "not_allowed_token_type", "ekm_access_denied", "org_login_required", "two_factor_setup_required",
+    "messages_tab_disabled", "team_access_not_granted",
 })  # fmt: skip
 """Not this message's fault: it may be sent once the operator has put it right."""
+NOT_SLACKS = (AttributeError, LookupError)
+"""What slack_sdk raises for an answer that is JSON but no object, or in a charset that does not exist."""
+UNREACHABLE = frozenset({"not_in_channel", "channel_not_found", "is_archived"})
+RESTRICTED = "restricted_action"
+"""Also how the longer codes begin that say who may post in the channel, and what."""
+CONTENT = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long"})
 _CODE = re.compile(r"[a-z0-9_]{1,80}")
 
 
@@ -90,19 +105,16 @@ class SlackWeb:
         try:
             return self._ask(method, dict(arguments))
         except SlackApiError as error:
-            raise _meaning(method, error, creates=creates) from error
+            raise _meaning(method, error, self._timeout, creates=creates) from error
         except URLError as error:
             refused = isinstance(error.reason, ConnectionRefusedError | socket.gaierror)
             raise self._lost(method, error.reason, creates=creates and not refused) from error
-        except (OSError, http.client.HTTPException, SlackClientError, ValueError) as error:
+        except (OSError, http.client.HTTPException, SlackClientError, ValueError, *NOT_SLACKS) as error:
             raise self._lost(method, error, creates=creates) from error
 
     def _lost(self, method: str, error: object, *, creates: bool) -> ChatFailure:
-        """Return what a call without an answer means. After a time-out Slack may be working on it still."""
-        cause = f"{method}: {type(error).__name__}"
-        if not creates:
-            return ChatUnavailable(cause)
-        return ChatUncertain(cause, self._timeout if isinstance(error, TimeoutError) else 0.0)
+        """Return what a call without an answer means."""
+        return _unclear(f"{method}: {type(error).__name__}", self._timeout, creates=creates)
 
     def _ask(self, method: str, arguments: dict[str, Any]) -> SlackResponse:
         """Methods that write take JSON; those that read take forms only."""
@@ -111,23 +123,29 @@ class SlackWeb:
         return self.client.api_call(method, params=arguments)
 
 
-def _meaning(method: str, error: SlackApiError, *, creates: bool) -> ChatFailure:
+def _unclear(cause: str, settles_in: float, *, creates: bool) -> ChatFailure:
+    """Slack may be at it still, also where its edge gave up on it or the connection went."""
+    return ChatUncertain(cause, settles_in) if creates else ChatUnavailable(cause)
+
+
+def _meaning(method: str, error: SlackApiError, settles_in: float, *, creates: bool) -> ChatFailure:
     """Return what an answer that is not `ok` means."""
     response: Any = error.response
     data = response.data if isinstance(response.data, dict) else {}
     code = data.get("error")
-    if response.status_code == TOO_MANY or code in RATE_LIMITED:
-        return ChatRateLimited(method, _seconds(response.headers))
     if not isinstance(code, str) or not _CODE.fullmatch(code):
         code = ""
+    if response.status_code == TOO_MANY or code in RATE_LIMITED:
+        return ChatRateLimited(method, _seconds(response.headers))
     if response.status_code >= SERVER_ERROR or not code or code in BROKEN:
-        kind = ChatUncertain if creates else ChatUnavailable
-        return kind(f"{method}: {code or response.status_code}")
+        return _unclear(f"{method}: {code or response.status_code}", settles_in, creates=creates)
     if code in MISCONFIGURED:
         return Misconfigured(method, code)
     if code in AWAY:
         return ChatUnavailable(f"{method}: {code}")
-    return ChatRefused(code)
+    if code in UNREACHABLE or code.startswith(RESTRICTED):
+        return ChatUnreachable(code)
+    return ChatContentRefused(code) if code in CONTENT else ChatRefused(code)
 
 
 def _seconds(headers: Mapping[str, Any]) -> float:

@@ -33,7 +33,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What goes out; `headers` besides the usual."""
+    """What goes out; `headers` besides the usual, or in their place."""
 
     status: int
     body: bytes
@@ -78,10 +78,10 @@ class HttpServer:
         answer = self._respond(request) if request else None
         if answer is None:
             return
-        head = [f"HTTP/1.1 {answer.status} Fake", "Content-Type: application/json", "Connection: close"]
-        head += [f"{name}: {value}" for name, value in answer.headers.items()]
-        head += [f"Content-Length: {len(answer.body)}", "", ""]
-        connection.sendall("\r\n".join(head).encode() + answer.body)
+        usual = {"Content-Type": "application/json", "Connection": "close", "Content-Length": len(answer.body)}
+        head = [f"HTTP/1.1 {answer.status} Fake"]
+        head += [f"{name}: {value}" for name, value in {**usual, **answer.headers}.items()]
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + answer.body)
 
 
 def _read(connection: socket.socket) -> HttpRequest | None:

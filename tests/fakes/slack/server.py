@@ -17,9 +17,9 @@ from tests.fakes.slack.socket_mode import SocketModeServer
 from tests.fakes.slack.web_api import WebApi
 from tests.fakes.slack.workspace import APP, BOT, TEAM, Object, SlackRefuses, Workspace
 
-Failure = Literal["429", "500", "timeout", "lost", "lost_500", "closed", "refuse"]
-"""`lost`: the call is carried out, its answer is lost; `lost_500`: the answer is an error. `timeout`, `closed`:
-neither carried out nor answered. `refuse`: the error code in `error`."""
+Failure = Literal["429", "500", "timeout", "lost", "lost_500", "garbled", "closed", "refuse"]
+"""`lost`: the call is carried out, its answer is lost; `lost_500`: the answer is an error; `garbled`: it is
+`body`, with `headers`. `timeout`, `closed`: neither carried out nor answered. `refuse`: the error code in `error`."""
 HELPERS = (
     "add_user", "change_user", "add_channel", "messages_to", "messages_in", "say", "click", "fail_next", "requests",
     "forget", "heal", "join",
@@ -231,6 +231,9 @@ class FakeSlack:
             case "lost" | "lost_500":
                 self._api.call(method, arguments, token)
                 return HttpAnswer(500, b"", {}) if mode == "lost_500" else None
+            case "garbled":
+                self._api.call(method, arguments, token)
+                return HttpAnswer(200, options["body"].encode(), options.get("headers", {}))
             case "timeout":
                 self._stopping.wait(self._hold)
         return None

@@ -28,6 +28,14 @@ from tests.fakes.slack import FakeSlack
 from tests.waiting import eventually
 
 TIMEOUT = 1.5
+GARBLED: tuple[dict[str, Any], ...] = (
+    {"body": "[1]"},
+    {"body": '"ok"'},
+    {"body": "{}", "headers": {"Content-Type": "application/json; charset=unheard-of"}},
+    {"body": '{"ok":', "headers": {"Content-Length": "100"}},
+    {"body": '{"ok": false, "error": ["code"]}'},
+)
+"""Answers that Slack does not give, and something between here and there may."""
 
 
 class Gateway:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, select
+from structlog.testing import capture_logs
 
 from common.bus.embedded import KombuBus
 from common.messages import ChatContent, Envelope, Recipient
@@ -22,7 +23,14 @@ from services.chat_gateway.directory import Directory
 from services.chat_gateway.handlers import ChatGatewayHandler
 from services.chat_gateway.jobs import job_of
 from services.chat_gateway.local import LocalChat
-from services.chat_gateway.port import ChatUnavailable, ChatUncertain, Posted
+from services.chat_gateway.port import (
+    ChatContentRefused,
+    ChatRefused,
+    ChatUnavailable,
+    ChatUncertain,
+    ChatUnreachable,
+    Posted,
+)
 from services.chat_gateway.schedule import Schedule
 from tests.fakes.clock import FakeClock
 from tests.integration.chat_gateway.conftest import a_send
@@ -63,7 +71,7 @@ class Parts:
         calls = Calls(chat, directory, self.deliveries, self.transactions, self.clock)
         self.deliverer = Deliverer(
             calls, self.schedule, self.deliveries, self.transactions, self.clock, threads=2,
-            backoff=Backoff(first=0.01, longest=0.02), patience={"person": patience, "channel": 60.0},
+            backoff=Backoff(first=0.01, longest=0.02), patience={"person": patience, "channel": patience},
         )  # fmt: skip
         self.handler = ChatGatewayHandler(self.deliveries, self.schedule, self.deliverer)
         self.renew, self.sweep = self.handler.ticks()
@@ -116,6 +124,47 @@ def test_a_report_to_the_team_is_tried_much_longer(parts: Parts, chat: FailingCh
     chat.failures.extend([ChatUnavailable("away")] * 4)
     parts.accept("m1", 0, kind="channel")
     assert eventually(lambda: parts.ended("m1")) == ("sent", None)
+
+
+@pytest.mark.parametrize("parts", [3.0], indirect=True, ids=["little patience"])
+def test_a_channel_that_nobody_puts_right_is_an_error_at_each_try_and_given_up_in_the_end(
+    parts: Parts, chat: FailingChat
+) -> None:
+    chat.always = ChatUnreachable("not_in_channel")
+    with capture_logs() as logs:
+        parts.accept("m1", 0, kind="channel")
+        assert eventually(lambda: parts.ended("m1")) == ("failed", "not_in_channel")
+    told = [line for line in logs if line["event"] == "report_undeliverable"]
+    assert {(line["log_level"], line["reason"]) for line in told} == {("error", "not_in_channel")}
+    *pauses, last = [line["again_in"] for line in told]
+    assert last is None
+    assert max(pauses) > 0.02, "they grow beyond those for a chat that is away"
+
+
+@pytest.mark.parametrize("refusal", [ChatUnreachable("is_archived"), ChatContentRefused("invalid_blocks")])
+def test_a_person_who_cannot_be_told_is_given_up_at_once(parts: Parts, chat: FailingChat, refusal: ChatRefused) -> None:
+    chat.failures.append(refusal)
+    parts.accept("m1")
+    assert eventually(lambda: parts.ended("m1")) == ("failed", refusal.reason)
+    assert chat.sent == []
+
+
+def test_a_stopped_process_keeps_what_may_still_be_posted_until_it_is_settled(
+    sqlite_engine: Engine, memory_bus: KombuBus, chat: FailingChat
+) -> None:
+    parts = Parts(sqlite_engine, memory_bus, chat)
+    chat.failures.append(ChatUncertain("lost", settles_in=30.0))
+    parts.start()
+    parts.accept("m1")
+    eventually(lambda: not chat.failures and parts.schedule.waiting(["U1"]) == {"U1": 1})
+    parts.stop()
+    other = Deliveries("two")
+    parts.clock.advance(timedelta(seconds=29))
+    assert parts.transactions.run(lambda work: other.take_over(work, 10)) == []
+    parts.clock.advance(timedelta(seconds=2))
+    [job] = parts.transactions.run(lambda work: other.take_over(work, 10))
+    assert job.find_first
+    assert chat.looked_for == []
 
 
 def test_what_surely_did_not_arrive_needs_no_looking_for(parts: Parts, chat: FailingChat) -> None:

@@ -68,15 +68,17 @@ def test_a_newcomer_is_found_by_name_address_and_id(bench: Bench, handle: str | 
     assert bench.people()[carol].username == "carol"
 
 
-@pytest.mark.parametrize("handle", ["nobody", "nobody@example.com", "U404", "<!channel>", ""])
+@pytest.mark.parametrize("handle", ["nobody", "nobody@example.com", "U404", "<!channel>", "", "@"])
 def test_nobody_answers_to_other_handles(bench: Bench, handle: str) -> None:
     bench.start()
     assert looked_up(bench, handle) is None
 
 
-def test_a_known_person_is_found_by_user_name(bench: Bench, alice: str) -> None:
+@pytest.mark.parametrize("handle", ["Alice", "@alice"])
+def test_a_known_person_is_found_by_user_name(bench: Bench, alice: str, handle: str) -> None:
     bench.start()
-    assert looked_up(bench, "Alice") == alice
+    assert looked_up(bench, handle) == alice
+    assert bench.slack.requests("users.lookupByEmail") == []
 
 
 def test_who_has_left_answers_to_nothing(bench: Bench) -> None:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from common import codec
 from common.ids import new_id
-from common.messages import ChatMessageDelivered, ChatMessageUndeliverable, Envelope, Recipient
+from common.messages import ChatContent, ChatMessageDelivered, ChatMessageUndeliverable, Envelope, Part, Recipient
+from common.records.tables import ChatDeliveryRow
 from common.transactions import Transactions
 from services.chat_gateway.deliveries import Deliveries
 from services.chat_gateway.jobs import job_of
@@ -186,12 +187,69 @@ def test_who_cannot_be_reached_is_told_at_once(bench: Bench, alice: str, prepare
     assert (bench.state(name), bench.row(name).error) == ("failed", reason)
 
 
-def test_a_channel_that_is_not_there_is_told(bench: Bench) -> None:
+def test_a_report_waits_for_its_channel_and_holds_up_nobody(bench: Bench, alice: str) -> None:
+    bench.slack.add_channel("C1", member=False)
     bench.start()
-    bench.publish(("m-1", a_send("C404", "report", 0, kind="channel")))
+    bench.publish(*((name, a_send(name[:2], f"report {name}", 0, kind="channel")) for name in ("C1-1", "C1-2", "C2-1")))
+    eventually(lambda: len(bench.slack.requests("chat.postMessage")) >= 3)
+    bench.send(alice, "was it you?")
+    eventually(lambda: bench.texts(alice))
+    assert {bench.state(name) for name in ("C1-1", "C1-2", "C2-1")} == {"pending"}
+    assert bench.heard(ChatMessageUndeliverable) == []
+    bench.slack.workspace.channels["C1"].member = True
+    bench.slack.add_channel("C2")
+    eventually(lambda: len(bench.slack.messages_in("C1")) == 2 and bench.slack.messages_in("C2"))
+
+
+@pytest.mark.parametrize("reason", ["restricted_action_read_only_channel", "is_archived"])
+def test_what_an_operator_can_put_right_loses_no_report(bench: Bench, reason: str) -> None:
+    bench.slack.add_channel("C1")
+    bench.slack.fail_next("chat.postMessage", "refuse", error=reason)
+    bench.start()
+    bench.publish(("m-1", a_send("C1", "report", 0, kind="channel")))
+    eventually(lambda: bench.state("m-1") == "sent")
+
+
+@pytest.mark.parametrize("reason", ["invalid_blocks", "msg_blocks_too_long", "msg_too_long"])
+def test_a_report_that_slack_does_not_take_is_shown_as_its_summary(bench: Bench, reason: str) -> None:
+    bench.slack.add_channel("C1")
+    bench.slack.fail_next("chat.postMessage", "refuse", error=reason)
+    bench.start()
+    parts = (Part(kind="heading", text="20 reports"), Part(kind="text", text="one after the other"))
+    content = ChatContent(summary="20 reports", parts=parts)
+    bench.publish(("m-1", a_send("C1", "", 0, kind="channel").model_copy(update={"content": content})))
+    eventually(lambda: bench.state("m-1") == "sent")
+    [message] = bench.slack.messages_in("C1")
+    assert message["text"] == "20 reports"
+    assert "one after the other" not in str(message["blocks"])
+
+
+def test_a_summary_that_slack_does_not_take_is_told(bench: Bench) -> None:
+    bench.slack.add_channel("C1")
+    bench.slack.fail_next("chat.postMessage", "refuse", times=9, error="invalid_blocks")
+    bench.start()
+    bench.publish(("m-1", a_send("C1", "report", 0, kind="channel")))
     [undeliverable] = eventually(lambda: bench.heard(ChatMessageUndeliverable))
-    assert undeliverable.recipient == Recipient(kind="channel", id="C404")
-    assert undeliverable.reason == "channel_not_found"
+    assert undeliverable.recipient == Recipient(kind="channel", id="C1")
+    assert undeliverable.reason == "invalid_blocks"
+    assert len(bench.slack.requests("chat.postMessage")) == 1
+
+
+def test_a_card_whose_message_was_given_up_and_is_shown_all_the_same_is_updated(bench: Bench, alice: str) -> None:
+    claim_as_dead_process(bench, "m-1", alice)
+    given_up = {"state": "failed", "error": "unavailable"}
+    with bench.engine.begin() as connection:
+        connection.execute(update(ChatDeliveryRow).where(ChatDeliveryRow.message_id == "m-1").values(given_up))
+    bench.chat().send(Recipient(kind="person", id=alice), a_send(alice, "was it you?", 1).content, "m-1")
+    bench.slack.fail_next("conversations.history", "429", retry_after=1)
+    bench.start()
+    for sequence, text in ((2, "you said yes"), (3, "it is over")):
+        name = bench.update(alice, "m-1", text, sequence)
+        eventually(lambda name=name: bench.state(name) == "sent")  # type: ignore[misc]
+        assert bench.texts(alice) == [text]
+    looked = bench.slack.requests("conversations.history")
+    assert len(looked) == 2, "refused for a second, and then once for both"
+    assert looked[1]["at"] - looked[0]["at"] >= 0.95
 
 
 def test_a_token_that_is_refused_makes_no_message_undeliverable(bench: Bench, alice: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -115,12 +116,38 @@ def test_what_is_more_than_fits_waits_in_its_order(record: Record, one: Deliveri
     assert [job.message_id for job in record.take_over(one, most=2)] == ["m3", "m4"]
 
 
+def test_what_waits_for_another_process_does_not_stand_before_others(
+    record: Record, one: Deliveries, two: Deliveries
+) -> None:
+    flood = [record.job(f"m{sequence}", sequence=sequence) for sequence in range(1, 5)]
+    record.add(one, *flood, most=1)
+    record.clock.advance(timedelta(seconds=1))
+    record.add(one, record.job("b1", "U2"), most=0)
+    assert [job.message_id for job in record.take_over(two, most=2)] == ["b1"]
+    assert [job.message_id for job in record.take_over(one, most=2)] == ["m2", "m3"], "it may go on with its own"
+
+
 def test_released_rows_go_on_at_once(record: Record, one: Deliveries, two: Deliveries) -> None:
     untouched, uncertain = record.job("m1"), record.job("b1", "U2")
     record.add(one, untouched, uncertain, record.job("c1", "U3"))
     uncertain.find_first = True
     record.run(lambda work: one.release(work, [untouched, uncertain]))
     assert {job.message_id: job.find_first for job in record.take_over(two)} == {"m1": False, "b1": True}
+
+
+def test_a_released_row_is_not_looked_for_while_its_call_may_still_be_carried_out(
+    record: Record, one: Deliveries, two: Deliveries
+) -> None:
+    job, settled = record.job("m1"), record.job("b1", "U2")
+    record.add(one, job, settled)
+    job.find_first = settled.find_first = True
+    job.settles_at = record.clock.now() + timedelta(seconds=5)
+    record.run(lambda work: one.release(work, [job, settled]))
+    assert [job.message_id for job in record.take_over(two)] == ["b1"]
+    record.clock.advance(timedelta(seconds=5))
+    assert record.take_over(two) == []
+    record.clock.advance(timedelta(seconds=1))
+    assert [(job.message_id, job.find_first) for job in record.take_over(two)] == [("m1", True)]
 
 
 def test_how_a_call_ended_is_written_and_a_failure_or_late_delivery_told_once(record: Record, one: Deliveries) -> None:
@@ -218,6 +245,21 @@ def test_a_reading_that_began_after_the_question_is_new_enough_however_long_it_t
     record.clock.advance(timedelta(minutes=5))
     assert directory.look_up("bob", asked_at) is None
     assert chat.readings == 1
+
+
+def test_what_is_told_while_the_directory_is_read_is_newer_than_what_was_read(record: Record) -> None:
+    left = replace(ALICE, active=False)
+
+    class LongChat(GrowingChat):
+        def directory(self) -> Any:
+            yield from self.people
+            record.clock.advance(timedelta(seconds=30))  # Slack asks to wait before the next page
+            directory.keep([left])
+
+    directory = Directory(LongChat(), record.transactions, record.clock)
+    directory.refresh()
+    with record.engine.connect() as connection:
+        assert connection.scalars(select(PersonRow.active)).all() == [False]
 
 
 def test_nobody_waits_while_another_thread_reads_the_directory(record: Record) -> None:

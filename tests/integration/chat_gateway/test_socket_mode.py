@@ -16,7 +16,7 @@ from services.chat_gateway.slack.inbound import Inbound
 from services.chat_gateway.slack.socket_mode import SocketMode
 from services.chat_gateway.slack.web import SlackWeb
 from tests.fakes.slack import FakeSlack
-from tests.integration.chat_gateway.conftest import Bench, RememberingIntake
+from tests.integration.chat_gateway.conftest import GARBLED, Bench, RememberingIntake
 from tests.waiting import eventually
 
 QUESTION = ChatContent(
@@ -32,9 +32,7 @@ class Listener:
         web = SlackWeb(slack.bot_token, slack.api_url, 5.0)
         chat = SlackChat(web, slack.app_token)
         inbound = Inbound(chat.own, self.intake, SystemClock())
-        self.socket = SocketMode(
-            slack.app_token, web.client, inbound, silence=4.5, backoff=Backoff(first=0.1, longest=0.2)
-        )
+        self.socket = SocketMode(slack.app_token, web, inbound, silence=4.5, backoff=Backoff(first=0.1, longest=0.2))
         self._thread = threading.Thread(target=self.socket.run, daemon=True)
         self._thread.start()
 
@@ -51,7 +49,7 @@ class Listener:
 @pytest.fixture
 def listener(slack: FakeSlack) -> Iterator[Listener]:
     listener = Listener(slack)
-    eventually(listener.socket.connected)
+    eventually(lambda: listener.socket.connected() and slack.socket.connections())
     yield listener
     listener.stop()
 
@@ -167,6 +165,42 @@ def test_a_socket_that_is_open_and_deaf_is_left(slack: FakeSlack, alice: str) ->
         slack.say(alice, "yes")
         eventually(lambda: listener.said() == ["yes"], timeout=20)
         assert listener.socket.connected()
+    finally:
+        listener.stop()
+
+
+def test_what_comes_while_slack_gives_no_new_socket_is_taken_from_the_old_one(
+    slack: FakeSlack, listener: Listener, alice: str
+) -> None:
+    slack.fail_next("apps.connections.open", "429", retry_after=120, times=100)
+    slack.socket.disconnect("warning")
+    eventually(lambda: len(slack.requests("apps.connections.open")) == 2)
+    slack.say(alice, "yes")
+    eventually(lambda: slack.socket.acknowledged)
+    assert listener.said() == ["yes"]
+    assert slack.socket.connections_made == 1
+
+
+def test_slack_is_asked_for_a_socket_no_earlier_than_it_says(slack: FakeSlack) -> None:
+    slack.fail_next("apps.connections.open", "429", retry_after=2)
+    listener = Listener(slack)
+    try:
+        eventually(listener.socket.connected)
+        first, second = slack.requests("apps.connections.open")
+        assert second["at"] - first["at"] >= 1.9
+    finally:
+        listener.stop()
+
+
+@pytest.mark.parametrize("answer", GARBLED)
+def test_garbled_answers_are_waited_out(slack: FakeSlack, alice: str, answer: dict[str, Any]) -> None:
+    for method in ("apps.connections.open", "auth.test"):
+        slack.fail_next(method, "garbled", **answer)
+    listener = Listener(slack)
+    try:
+        eventually(listener.socket.connected)
+        slack.say(alice, "yes")
+        eventually(lambda: listener.said() == ["yes"])
     finally:
         listener.stop()
 

@@ -22,7 +22,7 @@ JSON = st.recursive(
 FIELDS = st.sampled_from([
     "type", "event", "event_id", "user", "id", "text", "channel", "channel_type", "subtype", "ts", "actions",
     "action_id", "value", "state", "values", "message", "bot_id", "trigger_id", "profile", "name", "email", "tz",
-    "action_ts",
+    "action_ts", "team_id", "is_stranger", "enterprise_user", "enterprise_id",
 ])  # fmt: skip
 WORDS = st.sampled_from([
     "message", "event_callback", "block_actions", "im", "button", "U1", "D1", "B0BOT", "user_change", "1772539200.5",
@@ -202,9 +202,41 @@ def test_a_newcomer_is_a_person_with_names_in_lower_case() -> None:
 
 @pytest.mark.parametrize("fields", [{"deleted": True}, {"is_bot": True}, {"id": "USLACKBOT"}])
 def test_bots_and_who_has_left_are_not_active(fields: dict[str, Any]) -> None:
-    somebody = person({"id": "U2", "name": "x"} | fields)
+    somebody = person({"id": "U2", "name": "x"} | fields, OWN)
     assert somebody is not None
     assert somebody.active is False
+
+
+WORKSPACE = Own("U0BOT", "B0BOT", "T1")
+GRID = Own("U0BOT", "B0BOT", "T1", "E1")
+
+
+@pytest.mark.parametrize(
+    ("own", "fields", "active"),
+    [
+        (WORKSPACE, {"team_id": "T1"}, True),
+        (WORKSPACE, {"team_id": "T1", "is_stranger": False}, True),
+        (WORKSPACE, {}, True),
+        (WORKSPACE, {"team_id": 5}, True),
+        (WORKSPACE, {"team_id": "T2"}, False),
+        (WORKSPACE, {"team_id": "T2", "is_stranger": False}, False),
+        (WORKSPACE, {"team_id": "T2", "enterprise_user": {"enterprise_id": "E2"}}, False),
+        (WORKSPACE, {"team_id": "T2", "enterprise_user": {"enterprise_id": ""}}, False),
+        (WORKSPACE, {"is_stranger": True}, False),
+        (GRID, {"team_id": "T1", "enterprise_user": {"enterprise_id": "E1"}}, True),
+        (GRID, {"team_id": "T2", "enterprise_user": {"enterprise_id": "E1"}}, True),
+        (GRID, {"team_id": "T2", "enterprise_user": {"enterprise_id": "E2"}}, False),
+        (GRID, {"team_id": "T2", "enterprise_user": "E1"}, False),
+        (GRID, {"team_id": "T2"}, False),
+    ],
+)
+def test_people_of_other_organisations_are_not_active_however_they_are_told(
+    own: Own, fields: dict[str, Any], active: bool
+) -> None:
+    user = {"id": "U2", "name": "x"} | fields
+    for told in (person(user, own), event({"event": {"type": "user_change", "user": user}}, own, NOW)):
+        assert isinstance(told, Person)
+        assert told.active is active
 
 
 def test_a_user_without_an_id_is_nobody() -> None:

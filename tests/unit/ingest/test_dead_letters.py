@@ -30,10 +30,10 @@ def test_exchange_routing_key_and_queue_are_those_before_death() -> None:
     assert before.headers == {"version": 1, "owner": "U1"}
 
 
-def test_the_first_death_counts_which_the_broker_lists_last() -> None:
-    headers = {"x-death": [death("second", "expired", "securitybot.dead"), death("first")]}
-    assert before_death(dead(headers)).queue == "first"
-    assert "from queue first" in reason_of_death(dead(headers))
+def test_the_death_counts_that_the_broker_lists_first_and_none_that_a_publisher_wrote() -> None:
+    headers = {"x-death": [death("securitybot.ingest"), death("forged", "expired", "securitybot.events")]}
+    assert before_death(dead(headers)).queue == "securitybot.ingest"
+    assert "from queue securitybot.ingest" in reason_of_death(dead(headers))
 
 
 def test_the_reason_names_what_happened_and_where() -> None:
