@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 from common import messages
@@ -93,3 +94,9 @@ class Topology:
 
 
 TOPOLOGY = Topology()
+
+
+@cache
+def is_shared(routing_key: str) -> bool:
+    """Tell whether several services take the internal messages of this routing key, each with a queue of its own."""
+    return sum(Binding(EVENTS, routing_key) in queue.bindings for queue in TOPOLOGY.queues) > 1

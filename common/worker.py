@@ -20,7 +20,7 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import structlog
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import and_, bindparam, delete, exists, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from common import failpoints, metrics
@@ -31,6 +31,7 @@ from common.messages import MESSAGE_TYPES
 from common.quarantine import quarantine
 from common.records.tables import InboxRow, OutboxRow
 from common.retry import Backoff
+from common.topology import is_shared
 from common.transactions import Transactions
 from common.unit_of_work import UnitOfWork
 
@@ -292,9 +293,16 @@ class Worker(Generic[M]):
                 continue
             fresh.append(delivery)
         if not self._bus.durable:
-            ids = [delivery.message_id for delivery in deliveries if delivery.message_id]
-            work.connection.execute(delete(OutboxRow).where(OutboxRow.message_id.in_(ids)))
+            self._forget_taken(work, deliveries)
         return fresh
+
+    def _forget_taken(self, work: UnitOfWork, deliveries: Sequence[Delivery]) -> None:
+        """Take out of the outbox what a bus in memory has delivered: what is for several services, at the second."""
+        own = [one.message_id for one in deliveries if one.message_id and not is_shared(one.routing_key)]
+        shared = [one.message_id for one in deliveries if one.message_id and is_shared(one.routing_key)]
+        others = exists().where(InboxRow.message_id == OutboxRow.message_id, InboxRow.consumer != self.name)
+        taken = or_(OutboxRow.message_id.in_(own), and_(OutboxRow.message_id.in_(shared), others))
+        work.connection.execute(delete(OutboxRow).where(taken))
 
     # --- what happens by itself ---------------------------------------------------------------------------------
 

@@ -16,18 +16,26 @@ import pytest
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from common import metrics
+from common import codec, metrics
 from common.bus import open_bus
 from common.bus.port import Bus, Delivery, Publication
 from common.errors import BadMessage, BusUnavailable, DatabaseUnavailable
-from common.messages import LookUpPerson
+from common.messages import LookUpPerson, ReplyReceived
 from common.outbox import outbox_values
 from common.records.base import Base
 from common.records.database import create_database
 from common.records.migrate import migrate
 from common.records.tables import HistoryRow, InboxRow, OutboxRow, QuarantineRow
 from common.retry import Backoff
-from common.topology import ALERTS, CHAT_GATEWAY_QUEUE, EVENTS, INGEST_QUEUE, TOPOLOGY
+from common.topology import (
+    ALERTS,
+    AUTH_POLLER_QUEUE,
+    CHAT_GATEWAY_QUEUE,
+    DISPATCHER_QUEUE,
+    EVENTS,
+    INGEST_QUEUE,
+    TOPOLOGY,
+)
 from common.transactions import Transactions
 from common.unit_of_work import UnitOfWork
 from common.worker import BATCH, Received, Tick, Worker
@@ -276,6 +284,24 @@ def test_on_the_embedded_bus_a_restart_publishes_everything_that_was_not_handled
         kept = set(connection.scalars(select(OutboxRow.exchange)))
     restarted.close()
     assert kept == {EVENTS}, "the look-ups wait for the gateway; the alerts are done"
+
+
+def test_on_the_embedded_bus_what_two_services_take_is_kept_until_both_have_it(embedded: World) -> None:
+    class Listener(Recorder):
+        def __init__(self, name: str, queue: str) -> None:
+            super().__init__()
+            self.name, self.queue = name, queue
+
+        def handle(self, work: UnitOfWork, batch: Sequence[Received[str]]) -> None:
+            self.batches.append([received.message for received in batch])
+
+    first, second = Listener("first", DISPATCHER_QUEUE.name), Listener("second", AUTH_POLLER_QUEUE.name)
+    reply = ReplyReceived(person_id="U1", text="yes", received_at=embedded.clock.now())
+    embedded.transactions().publish_now([codec.encode(reply, message_id="r", owner=None, correlation_id=None)])
+    for listener, left in ((first, 1), (second, 0)):
+        with running(Worker(listener, embedded.bus, embedded.transactions(), (), QUICK)):
+            eventually(lambda taken=listener: taken.batches)  # type: ignore[misc]
+        assert embedded.count(OutboxRow) == left
 
 
 def test_a_message_that_cannot_be_read_is_quarantined_and_its_batch_mates_are_handled(world: World) -> None:
