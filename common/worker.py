@@ -8,7 +8,6 @@ What each failure does:
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import threading
@@ -20,33 +19,21 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import structlog
-from sqlalchemy import and_, bindparam, delete, exists, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from common import failpoints, metrics
 from common.bus.port import Bus, Consumer, Delivery
 from common.errors import BadMessage, Temporary
+from common.inbox import Inbox, inbox_key
 from common.logs import get_logger
 from common.messages import MESSAGE_TYPES
 from common.quarantine import quarantine
-from common.records.tables import InboxRow, OutboxRow
 from common.retry import Backoff
-from common.topology import is_shared
 from common.transactions import Transactions
 from common.unit_of_work import UnitOfWork
 
 log = get_logger(__name__)
 M = TypeVar("M")
-
-_OLD = (
-    select(InboxRow.message_id)
-    .where(InboxRow.consumer == bindparam("consumer"), InboxRow.handled_at < bindparam("before"))
-    .order_by(InboxRow.handled_at)
-    .limit(bindparam("most"))
-)
-_HANDLED = select(InboxRow.message_id).where(
-    InboxRow.consumer == bindparam("consumer"), InboxRow.message_id.in_(bindparam("keys", expanding=True))
-)
 
 BATCH = 250
 """Messages in a transaction at the most: inbox and outbox cost 506 µs a message at 1, 44 at 50, 33 at 250."""
@@ -62,14 +49,8 @@ over and over, and counts it each time towards the delivery limit: it is given b
 LOOK_AGAIN = 0.2
 """Seconds until what lets messages go first is looked at again."""
 PRUNE_EVERY = 600.0
-PRUNED_AT_ONCE = 5000
-"""Rows of the inbox. All that are due may take longer than a statement may, and would never be gone."""
 PRUNE_AGAIN = 0.2
 """Seconds until the next portion; messages are handled in between."""
-INBOX_KEPT = timedelta(days=7)
-"""Longer than any message waits in a queue or an outbox and still comes again."""
-MOST_KEY = 255
-"""Characters of a key of the inbox, as its column has them."""
 INTEGRITY_TRIES = 3
 """Two replicas may insert the same row at once; the loser finds it at the next try."""
 
@@ -139,7 +120,7 @@ class Worker(Generic[M]):
     ) -> None:
         """`key` recognises a redelivery where the message id alone does not."""
         self._handler = handler
-        self._key = key or inbox_key
+        self._inbox = Inbox(handler.name, key or inbox_key, in_memory=not bus.durable)
         self._bus = bus
         self._transactions = transactions
         self._backoff = backoff or Backoff()
@@ -207,7 +188,7 @@ class Worker(Generic[M]):
         """Let the broker keep the messages until the record can be written to."""
         log.warning("messages_given_back", service=self.name)
         consumer.close()
-        if self._patiently(lambda: self._transactions.run(self._prune_some), "record"):
+        if self._patiently(lambda: self._transactions.run(self._inbox.prune), "record"):
             self._consumer = self._consume()
 
     def _consume(self) -> Consumer:
@@ -260,7 +241,7 @@ class Worker(Generic[M]):
     def _in_transaction(self, work: UnitOfWork, deliveries: Sequence[Delivery], *, hopeful: bool) -> None:
         work.hopeful = hopeful
         batch: list[Received[M]] = []
-        for delivery in self._enter_inbox(work, deliveries):
+        for delivery in self._inbox.enter(work, deliveries):
             try:
                 batch.append(Received(delivery, self._handler.decode(delivery)))
             except BadMessage as error:
@@ -273,36 +254,8 @@ class Worker(Generic[M]):
             metrics.HANDLED.labels(self.name, kind if kind in MESSAGE_TYPES else "").inc()
 
     def _only_quarantine(self, work: UnitOfWork, delivery: Delivery, reason: str) -> None:
-        for new in self._enter_inbox(work, [delivery]):
+        for new in self._inbox.enter(work, [delivery]):
             quarantine(work, new, reason, self.name)
-
-    def _enter_inbox(self, work: UnitOfWork, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        """Note the deliveries as handled and return those that were not handled before, each once."""
-        keys = [self._key(delivery) for delivery in deliveries]
-        known: set[str] = set()
-        if not work.hopeful:
-            known.update(work.connection.scalars(_HANDLED, {"consumer": self.name, "keys": sorted(set(keys))}))
-        fresh: list[Delivery] = []
-        for key, delivery in zip(keys, deliveries, strict=True):
-            repeated = key in known
-            if not repeated:
-                known.add(key)
-                work.insert(InboxRow, consumer=self.name, message_id=key, handled_at=work.now)
-            if repeated and (delivery.message_id is not None or delivery.redelivered):
-                metrics.REPEATED.labels(self.name).inc()
-                continue
-            fresh.append(delivery)
-        if not self._bus.durable:
-            self._forget_taken(work, deliveries)
-        return fresh
-
-    def _forget_taken(self, work: UnitOfWork, deliveries: Sequence[Delivery]) -> None:
-        """Take out of the outbox what a bus in memory has delivered: what is for several services, at the second."""
-        own = [one.message_id for one in deliveries if one.message_id and not is_shared(one.routing_key)]
-        shared = [one.message_id for one in deliveries if one.message_id and is_shared(one.routing_key)]
-        others = exists().where(InboxRow.message_id == OutboxRow.message_id, InboxRow.consumer != self.name)
-        taken = or_(OutboxRow.message_id.in_(own), and_(OutboxRow.message_id.in_(shared), others))
-        work.connection.execute(delete(OutboxRow).where(taken))
 
     # --- what happens by itself ---------------------------------------------------------------------------------
 
@@ -326,17 +279,10 @@ class Worker(Generic[M]):
         self._sweep_age = SWEEP_AGE
 
     def _prune(self) -> None:
-        """Delete a portion of what is old; where that was not all, the next one is due soon."""
+        """Delete a portion of what is old; where that may not be all, the next one is due soon."""
         self._pruning.every = PRUNE_EVERY
-        if self._transactions.run(self._prune_some) == PRUNED_AT_ONCE:
+        if self._transactions.run(self._inbox.prune):
             self._pruning.every = PRUNE_AGAIN
-
-    def _prune_some(self, work: UnitOfWork) -> int:
-        given = {"consumer": self.name, "before": work.now - INBOX_KEPT, "most": PRUNED_AT_ONCE}
-        old = work.connection.scalars(_OLD, given).all()
-        # Also where nothing is old: this tells whether the record can be written to.
-        work.connection.execute(delete(InboxRow).where(InboxRow.consumer == self.name, InboxRow.message_id.in_(old)))
-        return len(old)
 
     def _patiently(
         self, action: Callable[[], object], name: str, *, tries: int | None = None, seconds: float = math.inf
@@ -362,17 +308,3 @@ class Worker(Generic[M]):
                 return False
             else:
                 return True
-
-
-def inbox_key(delivery: Delivery) -> str:
-    """Return what recognises a redelivery: the message id, or a digest of the whole where the publisher gave none.
-
-    Of an id that the column cannot keep or tell apart, its digest: MySQL compares without the spaces at the end.
-    """
-    key = delivery.message_id
-    if key is None:
-        digest = hashlib.sha256(delivery.routing_key.encode() + b"\0" + delivery.body).hexdigest()
-        return f"sha256:{digest}"
-    if len(key) > MOST_KEY or key != key.rstrip():
-        return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
-    return key

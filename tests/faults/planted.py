@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import delete
 
 from common.bus.port import Delivery
+from common.inbox import Inbox
 from common.messages import AuthResult
 from common.records.tables import InboxRow
 from common.transactions import Transactions
 from common.unit_of_work import UnitOfWork
-from common.worker import Worker
 from services.auth_poller.duo import DuoAuthenticator
 from services.auth_poller.port import Settled
 from services.chat_gateway.slack.adapter import SlackChat
@@ -27,13 +27,13 @@ def _outbox() -> None:
 
 def _inbox() -> None:
     """A redelivered message is handled like a new one."""
-    enter = Worker._enter_inbox
+    enter = Inbox.enter
 
     def forgetful(self: Any, work: UnitOfWork, *deliveries: Any, **more: Any) -> list[Delivery]:
         work.connection.execute(delete(InboxRow))
         return enter(self, work, *deliveries, **more)
 
-    Worker._enter_inbox = forgetful  # type: ignore[method-assign]
+    Inbox.enter = forgetful  # type: ignore[method-assign]
 
 
 def _find() -> None:

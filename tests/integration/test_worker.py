@@ -571,7 +571,7 @@ def test_the_inbox_forgets_what_is_a_week_old(world: World, monkeypatch: pytest.
 def test_the_inbox_forgets_much_in_portions_and_nothing_of_another_service(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("common.worker.PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr("common.inbox.PRUNED_AT_ONCE", 2)
     for number in range(7):
         handled_before(world, f"old {number}", 8)
         handled_before(world, f"old {number}", 8, "another")
