@@ -155,16 +155,21 @@ def _burst(stack: Stack, publisher: Publisher, names: Sequence[str], title: str)
 
 
 def _answer(stack: Stack, publisher: Publisher, names: Sequence[str]) -> None:
-    """Let everybody say no."""
+    """Let everybody say no, once they can see what to."""
+    while _count(stack, _ON_ITS_WAY):
+        publisher.wait(0.1)
     for name in names:
         publisher.publish(local_reply(name, SystemClock().now(), text="no"))
     _wait_for_rest(stack, publisher)
 
 
+_ON_ITS_WAY = "SELECT COUNT(*) FROM chat_deliveries WHERE state = 'pending' AND recipient_kind = 'person'"
+
+
 def _wait_for_rest(stack: Stack, publisher: Publisher) -> None:
     for busy in (
         "SELECT COUNT(*) FROM alerts WHERE status IN ('open', 'in_progress')",
-        "SELECT COUNT(*) FROM chat_deliveries WHERE state = 'pending' AND recipient_kind = 'person'",
+        _ON_ITS_WAY,
     ):
         while _count(stack, busy):
             publisher.wait(0.1)
