@@ -181,6 +181,8 @@ class Desk:
 
     def delivered_at(self, message_ids: Sequence[str]) -> dict[str, datetime]:
         """Return when these chat messages reached their person; those that did not are left out."""
+        if not message_ids:
+            return {}
         rows = self.work.connection.execute(
             select(DELIVERIES.c.message_id, DELIVERIES.c.completed_at).where(
                 DELIVERIES.c.message_id.in_(message_ids), DELIVERIES.c.state == "sent"

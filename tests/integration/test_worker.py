@@ -517,18 +517,24 @@ def test_what_yields_does_not_keep_the_worker_busy_while_the_broker_is_away(
     assert 1 < len(looks) < 50
 
 
-def test_a_commit_whose_answer_was_lost_is_published_by_the_sweep(
-    durable: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit, lost = durable.engine.dialect.do_commit, threading.Event()
+def losing_the_answer_of_a_commit(world: World, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Let the first batch's commit succeed and its answer be lost; returns what is set then."""
+    commit, lost = world.engine.dialect.do_commit, threading.Event()
 
     def lose_the_answer(connection: Any) -> None:
         commit(connection)
-        if not lost.is_set() and durable.handler.batches:
+        if not lost.is_set() and world.handler.batches:
             lost.set()
             raise pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
 
-    monkeypatch.setattr(durable.engine.dialect, "do_commit", lose_the_answer)
+    monkeypatch.setattr(world.engine.dialect, "do_commit", lose_the_answer)
+    return lost
+
+
+def test_a_commit_whose_answer_was_lost_is_published_by_the_sweep(
+    durable: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = losing_the_answer_of_a_commit(durable, monkeypatch)
     monkeypatch.setattr("common.worker.SWEEP_EVERY", 0.1)
     durable.publish("a")
     worker = durable.worker()
@@ -632,15 +638,7 @@ def test_a_message_without_an_id_whose_commits_answer_was_lost_is_handled_once(
     durable: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It comes from the broker once only, so nothing but the second try says that it may have been handled."""
-    commit, lost = durable.engine.dialect.do_commit, threading.Event()
-
-    def lose_the_answer(connection: Any) -> None:
-        commit(connection)
-        if not lost.is_set() and durable.handler.batches:
-            lost.set()
-            raise pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
-
-    monkeypatch.setattr(durable.engine.dialect, "do_commit", lose_the_answer)
+    lost = losing_the_answer_of_a_commit(durable, monkeypatch)
     durable.publish("a", message_id=None)
     with running(durable.worker()):
         assert lost.wait(30)
